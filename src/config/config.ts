@@ -1,0 +1,92 @@
+/**
+ * The whole configuration, validated, with every default filled in, frozen. Paths are absolute and already under `root`
+ * (`--root=DIR`), except where a comment says otherwise. Durations are milliseconds.
+ */
+export type Config = {
+  /** The `--root` directory, or '' for the machine itself. */
+  root: string;
+  /** LTSP's base directory, for example /opt/ltsp. */
+  base: string;
+  /** Further chroots, by path; '/' (which is `root` or '/') is allowed. */
+  chroots: readonly string[];
+  paths: Paths;
+  schedule: Schedule;
+  /** The queue is one for all chroots. */
+  jobs: number;
+  /** What holds for chroots without a section of their own. */
+  defaults: ChrootConfig;
+  /** Sections `[chroot.NAME]`, each complete. */
+  chroot: ReadonlyMap<string, ChrootConfig>;
+  /** Files that were read or looked for; a change of any of them is a reason to read the config again. */
+  files: readonly string[];
+};
+
+/** Where things are. `images` is BASE/images. */
+export type Paths = {
+  images: string;
+  /** /var/lib/ltsp-autoimage: journal, history, state */
+  state: string;
+  /** /run/ltsp-autoimage: control socket and trigger directory */
+  run: string;
+  control: string;
+  trigger: string;
+  /** BASE/images/.lock */
+  lock: string;
+};
+
+export type Schedule = {
+  /** Cron expression of five fields (six with seconds), or '' for none. */
+  nightly: string;
+  /** IANA name, or '' for the machine's own. */
+  timezone: string;
+};
+
+/** What can differ from chroot to chroot. */
+export type ChrootConfig = {
+  watch: {
+    quiet: number;
+    maxWait: number;
+    lookEvery: number;
+    /** Extra paths to watch, relative to the chroot. */
+    paths: readonly string[];
+    /** Patterns (as in the excludes file) of paths that change by themselves: in the image, but no reason to rebuild. */
+    ignore: readonly string[];
+    poll: 'auto' | 'on' | 'off';
+  };
+  build: {
+    compression: 'auto' | 'gzip' | 'zstd' | 'lz4' | 'xz' | 'lzo' | 'none';
+    /** 0: the one we choose for `auto`, else the compressor's own default. */
+    level: number;
+    exclude: readonly string[];
+    excludesFile: string;
+    /** Take the packages' lock while the tree is read. */
+    lock: boolean;
+    nice: boolean;
+  };
+  keep: {
+    /** false (NO_BACKUP): the replaced image does not become `.old`; an existing `.old` stays. */
+    backup: boolean;
+    /** How many generations stay, current and previous one included. */
+    generations: number;
+    /** How long a replaced generation stays at least. */
+    grace: number;
+  };
+  check: {
+    /** Paths inside the image that must be there. */
+    required: readonly string[];
+    /** Limit of each check. */
+    timeout: number;
+  };
+  serve: {
+    /** TFTP directories: left out of an image of `/`. */
+    tftpDirs: readonly string[];
+    /** Mode and group of an image file. `group` is 'auto' for nbd-server's. */
+    mode: number;
+    group: string;
+  };
+};
+
+/** The settings that hold for a chroot. */
+export function configOf(config: Config, name: string): ChrootConfig {
+  return config.chroot.get(name) ?? config.defaults;
+}

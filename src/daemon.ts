@@ -1,0 +1,245 @@
+import path from 'node:path';
+import { type Config, configOf } from './config/config.ts';
+import { loadConfig } from './config/load.ts';
+import type { Cause } from './decide/event.ts';
+import { messageOf } from './errors.ts';
+import type { Caretaker } from './jobs/caretaker.ts';
+import { Caretakers } from './jobs/caretakers.ts';
+import { ImagesLock } from './jobs/images-lock.ts';
+import { JobQueue } from './jobs/queue.ts';
+import { recoverJobs } from './jobs/recovery.ts';
+import { serveControl } from './report/control-server.ts';
+import type { Log } from './report/log.ts';
+import type { Status } from './report/status.ts';
+import { notifyReloading, notifySystemd, watchdogInterval } from './report/systemd-notify.ts';
+import type { Site } from './steps/site.ts';
+import { readScheduleMemory, writeScheduleMemory } from './store/schedule-memory.ts';
+import { systemClock } from './system/clock.ts';
+import { makeDirectory } from './system/durable.ts';
+import { FileLock } from './system/file-lock.ts';
+import type { Tree } from './tree/look.ts';
+import { version } from './version.ts';
+import { watchBase } from './watch/base-source.ts';
+import { watchChroot } from './watch/chroot-source.ts';
+import { watchFiles } from './watch/config-source.ts';
+import { lookRegularly } from './watch/regular-look.ts';
+import { checkCron, startSchedule } from './watch/schedule.ts';
+import { watchTriggers } from './watch/trigger-source.ts';
+
+export type DaemonOptions = {
+  /** The `--root` directory, or ''. */
+  root: string;
+  file: string | undefined;
+  log: Log;
+  tree: Tree;
+};
+
+/** A running daemon. `stop` leaves nothing half done and resolves when nothing of it is left. */
+export type Daemon = { reload: () => Promise<void>; stop: () => Promise<void> };
+
+/** Something that was started and can be stopped. */
+type Started = { close: () => Promise<void> | void };
+
+/** Editors write in several steps: a config file is read again when it has been quiet for so many milliseconds. */
+const CONFIG_QUIET = 300;
+
+/** Milliseconds after which chroots are looked for, counted from a change in the base directory. */
+const RESCANS = [0, 500, 2000, 10_000, 60_000];
+
+/**
+ * The composition root: wires sources, caretakers, queue and control socket, and owns their start and stop order.
+ * @throws UsageError when the config is not valid; BusyError when another daemon looks after the same base directory
+ */
+export async function startDaemon({ root, file, log, tree }: DaemonOptions): Promise<Daemon> {
+  const load = (): Config => loadConfig({ root, checkCron, ...(file === undefined ? {} : { file }) });
+  let config = load();
+  let configError: string | undefined;
+  const since = new Date().toISOString();
+  const now = (): number => systemClock.now();
+  const site = (): Site => ({ config, log, tree, now });
+  const onNotice = (text: string): void => log.warn('watch.notice', {}, text);
+
+  makeDirectory(config.paths.images, 0o755);
+  makeDirectory(config.paths.state);
+  const daemonLock = FileLock.take(path.join(config.paths.images, '.daemon.lock'), {
+    pid: process.pid,
+    program: 'ltsp-autoimage watch',
+    what: `look after ${config.base}`,
+  });
+
+  const head = (): Pick<Status, 'daemon' | 'config'> => ({
+    daemon: { running: true, pid: process.pid, since, version },
+    config: configError === undefined ? { ok: true } : { ok: false, error: configError },
+  });
+  const sources = new Map<Caretaker, Promise<Started>>();
+  let first: 'start' | 'appeared' = 'start';
+  const caretakers = new Caretakers({
+    site,
+    queue: new JobQueue({ concurrency: config.jobs }),
+    lock: new ImagesLock(config.paths.lock, 'ltsp-autoimage', () => recoverJobs(site())),
+    clock: systemClock,
+    head,
+    onAppeared: (caretaker) => {
+      watch(caretaker);
+      caretaker.notice({ kind: first });
+    },
+    onGone: unwatch,
+  });
+
+  function watch(caretaker: Caretaker): void {
+    const settings = configOf(config, caretaker.chroot.name).watch;
+    sources.set(caretaker, watchEverything(caretaker, settings, onNotice));
+  }
+
+  async function unwatch(caretaker: Caretaker): Promise<void> {
+    const source = sources.get(caretaker);
+    sources.delete(caretaker);
+    await (await source)?.close();
+  }
+
+  const rescan = (): Promise<void> =>
+    caretakers.rescan().catch((error) => log.error('chroot.problem', {}, messageOf(error)));
+  let cancelRescans: (() => void)[] = [];
+  /** A directory becomes a chroot when bin/true comes into it, of which no event tells. */
+  function rescanSoon(): void {
+    for (const cancel of cancelRescans) cancel();
+    cancelRescans = RESCANS.map((delay) => systemClock.after(delay, () => void rescan()));
+  }
+  const everyone = (notice: (caretaker: Caretaker) => void): void => caretakers.all.forEach(notice);
+
+  function startNightly(): Started {
+    const { lastRun } = readScheduleMemory(config.paths);
+    return startSchedule({
+      ...config.schedule,
+      lastRun,
+      now,
+      onRun: async (when) => {
+        log.info(
+          'schedule.run',
+          { when },
+          `nightly look at every chroot${when === 'missed' ? ', which was missed' : ''}`,
+        );
+        writeScheduleMemory(config.paths, { lastRun: now() });
+        await rescan();
+        everyone((caretaker) => caretaker.notice({ kind: 'schedule' }));
+      },
+    });
+  }
+
+  async function watchConfig(): Promise<Started> {
+    let cancel = (): void => {};
+    const changed = (file: string): void => {
+      cancel();
+      cancel = systemClock.after(CONFIG_QUIET, () => void reload(file));
+    };
+    const source = await watchFiles(config.files, changed, onNotice);
+    const close = (): Promise<void> => {
+      cancel();
+      return source.close();
+    };
+    return { close };
+  }
+
+  /** Takes a changed config up; one that is not valid leaves the former one in force. */
+  async function reload(changed?: string): Promise<void> {
+    notifyReloading();
+    const problem = takeConfigUp();
+    configError = problem;
+    if (problem === undefined) {
+      log.info('config.loaded', {}, 'the config has been read again');
+      await Promise.all([schedule.close(), files.close()]);
+      schedule = startNightly();
+      files = await watchConfig();
+      for (const caretaker of caretakers.all) {
+        await unwatch(caretaker);
+        watch(caretaker);
+        caretaker.notice({ kind: 'config', path: changed ?? 'SIGHUP' });
+      }
+      await rescan();
+    } else {
+      log.error('config.refused', {}, `the config is not taken up, the former one stays in force: ${problem}`);
+    }
+    notifySystemd('READY=1');
+  }
+
+  /** Returns what is wrong with the config as it is now in the files. */
+  function takeConfigUp(): string | undefined {
+    try {
+      const next = load();
+      const fixed = ({ base, paths, jobs }: Config): string => JSON.stringify([base, paths, jobs]);
+      if (fixed(next) !== fixed(config)) return 'base, paths and build.jobs are taken up when the daemon starts again';
+      config = next;
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  const started: Started[] = [];
+  const stop = async (): Promise<void> => {
+    notifySystemd('STOPPING=1');
+    log.info('daemon.stopping', {}, 'stopping');
+    for (const one of started.toReversed()) await one.close();
+    await Promise.all(caretakers.all.map(unwatch));
+    await caretakers.close();
+    daemonLock.release();
+  };
+  let schedule: Started = { close: () => {} };
+  let files: Started = { close: () => {} };
+  try {
+    await caretakers.recover();
+    await caretakers.rescan();
+    first = 'appeared';
+    started.push({ close: () => schedule.close() }, { close: () => files.close() });
+    started.push(await serveControl(config.paths.control, caretakers, { onError: onNotice }));
+    started.push(
+      await watchTriggers(config.paths.trigger, {
+        onTrigger: ({ name, force }) => {
+          const named = name === 'all' ? caretakers.all : caretakers.all.filter(({ chroot }) => chroot.name === name);
+          if (named.length > 0) log.info('trigger.taken', { name, force }, `flag file ${name}: looking now`);
+          else log.warn('trigger.unknown', { name }, `flag file ${name} is removed: there is no such chroot`);
+          for (const caretaker of named) caretaker.notice({ kind: 'trigger', force });
+        },
+        onNotice,
+      }),
+      await watchBase(config.base, rescanSoon, onNotice),
+    );
+    const rescans = setInterval(() => void rescan(), config.defaults.watch.lookEvery);
+    started.push({
+      close: () => {
+        clearInterval(rescans);
+        for (const cancel of cancelRescans) cancel();
+      },
+    });
+    schedule = startNightly();
+    files = await watchConfig();
+    const interval = watchdogInterval(process.env);
+    const watchdog = interval === null ? undefined : setInterval(() => notifySystemd('WATCHDOG=1'), interval);
+    started.push({ close: () => clearInterval(watchdog) });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  notifySystemd('READY=1');
+  log.info('daemon.started', { version, base: config.base }, `looking after the chroots of ${config.base}`);
+  return { reload: () => reload(), stop };
+}
+
+/** Events of a chroot's files, and the regular look that finds what no event told of. */
+async function watchEverything(
+  caretaker: Caretaker,
+  settings: { paths: readonly string[]; poll: 'auto' | 'on' | 'off'; lookEvery: number },
+  onNotice: (text: string) => void,
+): Promise<Started> {
+  const { path: directory } = caretaker.chroot;
+  const { paths: extra, poll, lookEvery } = settings;
+  const onDifference = (): void => caretaker.notice({ kind: 'look' });
+  const looks = lookRegularly({ directory, extra, every: lookEvery, onDifference });
+  const onChange = (cause: Cause): void => caretaker.notice(cause);
+  const events = await watchChroot({ path: directory, extra, poll, onChange, onNotice });
+  const close = (): Promise<void> => {
+    looks.close();
+    return events.close();
+  };
+  return { close };
+}

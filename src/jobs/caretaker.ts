@@ -1,0 +1,295 @@
+import { inputsOf } from '../build/inputs.ts';
+import type { Chroot } from '../chroot/chroot.ts';
+import { readPackages } from '../chroot/dpkg-state.ts';
+import { lockHolders } from '../chroot/package-lock.ts';
+import { type ChrootConfig, configOf } from '../config/config.ts';
+import { type Cause, describeCause, isAsked } from '../decide/event.ts';
+import type { Decision } from '../decide/plan.ts';
+import { note, type Pending, type Readiness, settle } from '../decide/settle.ts';
+import { BusyError, CancelledError, messageOf } from '../errors.ts';
+import type { BuildRequest, Outcome } from '../report/control.ts';
+import type { Site } from '../steps/site.ts';
+import { readChrootState, updateChrootState } from '../store/chroot-state.ts';
+import type { Clock } from '../system/clock.ts';
+import { Askers, type Listener } from './askers.ts';
+import { decisionNow } from './decision.ts';
+import type { ImagesLock } from './images-lock.ts';
+import type { JobKind, JobQueue } from './queue.ts';
+import { type RebuildResult, rebuild } from './rebuild.ts';
+import { revert } from './revert.ts';
+
+/** What a caretaker is doing, for those who ask. */
+export type Activity =
+  | { kind: 'idle' }
+  | { kind: 'waiting'; reason: string; until: number | null }
+  | { kind: 'looking' }
+  | { kind: 'building'; text: string; percent: number | null };
+
+export type CaretakerParts = {
+  /** With the config of this moment. */
+  site: () => Site;
+  queue: JobQueue;
+  lock: ImagesLock;
+  clock: Clock;
+};
+
+/** A chroot that changes while it is read is read again this often before it is left alone for a while. */
+const VOIDS_IN_A_ROW = 3;
+
+/**
+ * Looks after one chroot: takes events in, waits until it is settled, looks at it, plans, and has it built. One thing at
+ * a time; events that come meanwhile are looked at once, afterwards.
+ */
+export class Caretaker {
+  readonly chroot: Chroot;
+  readonly #parts: CaretakerParts;
+  readonly #stop = new AbortController();
+  #activity: Activity = { kind: 'idle' };
+  #pending: Pending | undefined;
+  /** Those who wait for the next look, and those whom the look or build that runs now is for. */
+  readonly #askers = new Askers();
+  readonly #served = new Askers();
+  #working: Promise<void> | null = null;
+  /** Set while it waits until the chroot is settled. */
+  #wake: (() => void) | null = null;
+  /** Set after a failure, for another try. */
+  #retry: (() => void) | null = null;
+  #voids = 0;
+
+  constructor(chroot: Chroot, parts: CaretakerParts) {
+    this.chroot = chroot;
+    this.#parts = parts;
+  }
+
+  get activity(): Activity {
+    return this.#activity;
+  }
+
+  /** Something may have changed. Cheap: a burst of a thousand calls costs one look. */
+  notice(cause: Cause): void {
+    if (this.#stop.signal.aborted) return;
+    const event = { name: this.chroot.name, cause, at: this.#parts.clock.now() };
+    const first = this.#pending === undefined;
+    this.#pending = note(this.#pending, event);
+    // a timer that is set finds out itself that there was a later event
+    if (this.#working === null && (first || isAsked(cause))) this.#consider();
+  }
+
+  /** Asks for a look at once and a build if one is due, or in any case; resolves when it is done or refused. */
+  ask(request: Pick<BuildRequest, 'force' | 'locks'>, listener: Listener): Promise<Outcome> {
+    const answer = this.#askers.add(request.locks, listener);
+    this.notice({ kind: 'command', force: request.force });
+    return answer;
+  }
+
+  /** Takes the chroot back to its previous generation or to `to`; ends a build of it that has not been published. */
+  async revert(to: string | null): Promise<Outcome> {
+    const { name } = this.chroot;
+    const { queue, lock } = this.#parts;
+    const site = this.#parts.site();
+    queue.cancel(name, `a revert of ${name} was asked for`);
+    const job = async (signal: AbortSignal): Promise<Outcome> => {
+      const result = await lock.during(
+        `revert ${name}`,
+        signal,
+        () => {},
+        () => revert(site, { name, to, signal }),
+      );
+      return { name, id: null, ...result };
+    };
+    try {
+      return await queue.submit({ name, kind: 'revert', run: job });
+    } catch (error) {
+      return { name, kind: 'failed', message: messageOf(error), id: null };
+    }
+  }
+
+  /** Ends what is running, undone, and takes no more events. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#wake?.();
+    this.#retry?.();
+    this.#parts.queue.cancel(this.chroot.name, 'the program is stopping');
+    await this.#working;
+    this.#served.answer({ name: this.chroot.name, kind: 'cancelled', message: 'the program is stopping', id: null });
+    this.#askers.answer({ name: this.chroot.name, kind: 'cancelled', message: 'the program is stopping', id: null });
+  }
+
+  #consider(): void {
+    this.#wake?.();
+    this.#wake = null;
+    this.#retry?.();
+    this.#retry = null;
+    this.#working = this.#work()
+      .catch((error) => this.#failed(messageOf(error)))
+      .finally(() => {
+        this.#working = null;
+        if (this.#pending !== undefined && this.#wake === null && !this.#stop.signal.aborted) this.#consider();
+      });
+  }
+
+  async #work(): Promise<void> {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    const { clock } = this.#parts;
+    const site = this.#parts.site();
+    const settings = configOf(site.config, this.chroot.name);
+    const limits = { quiet: settings.watch.quiet, maxWait: settings.watch.maxWait };
+    // dpkg's state is read only when nothing else is to be waited for
+    const quiet = settle(pending, { holders: [], unfinished: [] }, clock.now(), limits);
+    if (quiet.kind === 'waiting') return this.#wait(quiet.reason, quiet.until);
+    const readiness = this.#readiness();
+    const settled = settle(pending, readiness, clock.now(), limits);
+    if (settled.kind === 'waiting') {
+      this.#refuse(pending, readiness, settled.reason);
+      if (this.#pending !== undefined) this.#wait(settled.reason, settled.until);
+      return;
+    }
+    this.#pending = undefined;
+    await this.#look(pending.causes, settings);
+  }
+
+  #readiness(): Readiness {
+    const holders = lockHolders(this.chroot);
+    return { holders, unfinished: holders.length > 0 ? [] : readPackages(this.chroot).unfinished };
+  }
+
+  /** Those who would not wait get their answer, and all when a package is broken that no running program will finish. */
+  #refuse(pending: Pending, readiness: Readiness, reason: string): void {
+    const { name } = this.chroot;
+    if (this.#askers.none) return;
+    const broken = readiness.holders.length === 0;
+    const hint = broken ? ' (finish it in the chroot with dpkg --configure -a, or build with --force)' : '';
+    const message = `cannot build ${name} now: ${reason}${hint}`;
+    this.#askers.answer({ name, kind: 'busy', message, id: null }, broken ? 'all' : 'impatient');
+    if (!this.#askers.none || pending.causes.some((cause) => cause.kind !== 'command')) return;
+    this.#pending = undefined;
+    this.#activity = { kind: 'idle' };
+  }
+
+  #wait(reason: string, until: number | null): void {
+    const { clock } = this.#parts;
+    if (this.#activity.kind !== 'waiting' || this.#activity.reason !== reason) {
+      this.#parts
+        .site()
+        .log.debug('chroot.waiting', { name: this.chroot.name, until }, `${this.chroot.name}: ${reason}`);
+      this.#askers.tell(reason, null);
+    }
+    this.#activity = { kind: 'waiting', reason, until };
+    if (until === null) return;
+    this.#wake = clock.after(until - clock.now(), () => this.#consider());
+  }
+
+  async #look(causes: readonly Cause[], settings: ChrootConfig): Promise<void> {
+    const site = this.#parts.site();
+    const { name } = this.chroot;
+    this.#activity = { kind: 'looking' };
+    this.#served.join(this.#askers);
+    try {
+      const { digest } = await inputsOf(site, this.chroot, settings, null, this.#stop.signal);
+      rememberLook(site, name, digest);
+      const decision = decisionNow(site, name, causes, digest);
+      if (decision.kind === 'skip') return this.#skip(decision, causes);
+      this.#activity = { kind: 'waiting', reason: 'waiting for its turn', until: null };
+      // A revert may come before its turn does: what is decided then counts.
+      const run = async (signal: AbortSignal): Promise<RebuildResult | Skip> => {
+        const now = decisionNow(site, name, causes, digest);
+        return now.kind === 'skip' ? now : this.#build(now, settings, signal);
+      };
+      const result = await this.#parts.queue.submit({ name, kind: jobKindOf(causes), run });
+      if (result.kind === 'skip') this.#skip(result, causes);
+      else this.#finish(result);
+    } catch (error) {
+      const result = resultOfError(error);
+      if (result.kind === 'failed') site.log.warn('build.failed', { name }, result.message);
+      this.#finish(result);
+    }
+  }
+
+  #skip({ state, reason }: Skip, causes: readonly Cause[]): void {
+    const { name } = this.chroot;
+    this.#activity = { kind: 'idle' };
+    const event = state === 'current' ? 'image.unchanged' : 'build.skipped';
+    const fields = { name, state, causes: causes.map(describeCause) };
+    this.#parts.site().log.info(event, fields, `${name}: nothing to build: ${reason}`);
+    this.#served.answer({ name, kind: SKIPPED[state], message: `${name}: ${reason}`, id: null });
+  }
+
+  #build(
+    { reason, twin }: Extract<Decision, { kind: 'build' }>,
+    settings: ChrootConfig,
+    signal: AbortSignal,
+  ): Promise<RebuildResult> {
+    const { lock } = this.#parts;
+    const site = this.#parts.site();
+    const { name } = this.chroot;
+    const onProgress = (text: string, percent: number | null): void => this.#progress(text, percent);
+    const onWait = this.#served.patient ? (holder: string) => onProgress(`waiting for ${holder}`, null) : null;
+    const job = (): Promise<RebuildResult> =>
+      rebuild(site, { chroot: this.chroot, settings, reason, twin, signal, onProgress });
+    return lock.during(`build ${name}`, signal, onWait, job);
+  }
+
+  #progress(text: string, percent: number | null): void {
+    this.#activity = { kind: 'building', text, percent };
+    this.#served.tell(text, percent);
+    this.#askers.tell(text, percent);
+  }
+
+  #finish(result: RebuildResult): void {
+    const { name } = this.chroot;
+    this.#activity = { kind: 'idle' };
+    this.#voids = result.kind === 'void' ? this.#voids + 1 : 0;
+    // apt came between the look and the build, or the tree moved: no failure, and no end of the wait
+    const again = result.kind === 'busy' ? this.#served.patient : this.#voids > 0 && this.#voids < VOIDS_IN_A_ROW;
+    if (again) {
+      this.#askers.join(this.#served);
+      this.notice({ kind: 'again' });
+    } else if (result.kind === 'void' || result.kind === 'failed') {
+      this.#failed(result.message);
+    } else {
+      const id = result.kind === 'published' ? result.id : null;
+      this.#served.answer({ name, kind: result.kind, message: result.message, id });
+    }
+  }
+
+  /** Not built, for a reason that lies outside the image: it stays due and is tried again later. */
+  #failed(message: string): void {
+    const { clock } = this.#parts;
+    const site = this.#parts.site();
+    const { name } = this.chroot;
+    this.#served.answer({ name, kind: 'failed', message, id: null });
+    this.#askers.answer({ name, kind: 'failed', message, id: null });
+    if (this.#stop.signal.aborted) return;
+    const delay = configOf(site.config, name).watch.lookEvery;
+    this.#activity = { kind: 'waiting', reason: message, until: clock.now() + delay };
+    this.#retry = clock.after(delay, () => this.notice({ kind: 'look' }));
+  }
+}
+
+/** What a skipped build is to the one who asked for it. */
+const SKIPPED = { current: 'unchanged', quarantined: 'rejected', held: 'skipped' } as const;
+
+type Skip = Extract<Decision, { kind: 'skip' }>;
+
+function resultOfError(error: unknown): RebuildResult {
+  const message = messageOf(error);
+  if (error instanceof CancelledError) return { kind: 'cancelled', message };
+  if (error instanceof BusyError) return { kind: 'busy', message, holder: error.holder };
+  return { kind: 'failed', message };
+}
+
+function rememberLook(site: Site, name: string, inputs: string): void {
+  const { paths } = site.config;
+  if (readChrootState(paths, name).looked?.inputs === inputs) return;
+  const at = new Date(site.now()).toISOString();
+  updateChrootState(paths, name, (state) => ({ ...state, looked: { inputs, at } }));
+}
+
+const ORDER: readonly JobKind[] = ['revert', 'asked', 'changed', 'scheduled'];
+
+/** Of several causes the most urgent one decides about the place in the queue. */
+function jobKindOf(causes: readonly Cause[]): JobKind {
+  const kinds = causes.map((cause) => (isAsked(cause) ? 'asked' : cause.kind === 'schedule' ? 'scheduled' : 'changed'));
+  return ORDER.find((kind) => kinds.some((one) => one === kind)) ?? 'changed';
+}

@@ -1,0 +1,58 @@
+import type { Chroot } from '../chroot/chroot.ts';
+import type { ChrootStatus, ImageStatus } from '../report/status.ts';
+import type { Site } from '../steps/site.ts';
+import { type ChrootState, readChrootState } from '../store/chroot-state.ts';
+import type { Generation } from '../store/generation.ts';
+import { type LinkTarget, readLinks } from '../store/links.ts';
+import { generations } from '../store/records.ts';
+import type { Activity } from './caretaker.ts';
+
+/** What `status` says of one chroot: what is on disk, and what its caretaker does. */
+export function chrootStatus(site: Site, chroot: Chroot, activity: Activity | { kind: 'absent' }): ChrootStatus {
+  const { paths } = site.config;
+  const { name, path } = chroot;
+  const links = readLinks(paths, name);
+  const known =
+    links.current.kind === 'absent' && links.previous.kind === 'absent' ? [] : generations(paths, name).generations;
+  const current = imageStatus(links.current, known);
+  const previous = imageStatus(links.previous, known);
+  const state = readChrootState(paths, name);
+  const hold = state.hold === null ? {} : { hold: state.hold };
+  const base = { name, path, current, previous, ...hold };
+  switch (activity.kind) {
+    case 'absent':
+      return { ...base, state: 'absent', reason: 'there is no such chroot any more; its images stay' };
+    case 'building': {
+      const progress = { text: activity.text, percent: activity.percent };
+      return { ...base, state: 'building', reason: activity.text, progress };
+    }
+    case 'waiting': {
+      const nextLook = activity.until === null ? {} : { nextLook: new Date(activity.until).toISOString() };
+      return { ...base, state: 'waiting', reason: activity.reason, ...nextLook };
+    }
+    case 'looking':
+    case 'idle':
+      return { ...base, ...atRest(current, state) };
+  }
+}
+
+function atRest(current: ImageStatus | null, state: ChrootState): Pick<ChrootStatus, 'state' | 'reason'> {
+  // what a person said counts more than what was found before
+  if (state.hold !== null && current !== null) {
+    return { state: 'current', reason: `on hold: ${state.hold.reason}` };
+  }
+  const bad = state.quarantine.find(({ inputs }) => inputs === state.looked?.inputs);
+  if (bad !== undefined) return { state: 'quarantined', reason: bad.reason };
+  if (current === null) return { state: 'never-built', reason: 'there is no image yet' };
+  return { state: 'current', reason: 'nothing changed since it was built' };
+}
+
+function imageStatus(target: LinkTarget, known: readonly Generation[]): ImageStatus | null {
+  if (target.kind === 'absent') return null;
+  if (target.kind === 'foreign')
+    return { id: 'foreign', digest: '', size: target.size, builtAt: '', builder: 'foreign' };
+  const record = known.find(({ id }) => id === target.id);
+  if (record === undefined) return null;
+  const { id, digest, size, builtAt, builder } = record;
+  return { id, digest, size, builtAt, builder };
+}

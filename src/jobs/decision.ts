@@ -1,0 +1,20 @@
+import type { Cause } from '../decide/event.ts';
+import { type Decision, type Facts, plan } from '../decide/plan.ts';
+import type { Site } from '../steps/site.ts';
+import { readChrootState } from '../store/chroot-state.ts';
+import { readLinks } from '../store/links.ts';
+import { generations } from '../store/records.ts';
+
+/** Decides with what is on disk at this moment. @param inputs the digest of the chroot's inputs as they are now */
+export function decisionNow({ config }: Site, name: string, causes: readonly Cause[], inputs: string): Decision {
+  const { quarantine, hold } = readChrootState(config.paths, name);
+  return plan({ name, causes, inputs, current: currentOf(config.paths, name), quarantine, hold });
+}
+
+function currentOf(paths: Site['config']['paths'], name: string): Facts['current'] {
+  const { current } = readLinks(paths, name);
+  if (current.kind === 'absent') return null;
+  const unknown = { id: 'foreign', inputs: null, builtAt: '' };
+  if (current.kind === 'foreign') return unknown;
+  return generations(paths, name).generations.find(({ id }) => id === current.id) ?? unknown;
+}

@@ -1,0 +1,111 @@
+import PQueue from 'p-queue';
+import { CancelledError } from '../errors.ts';
+
+/** In the order in which they are taken. */
+export type JobKind = 'revert' | 'asked' | 'changed' | 'scheduled';
+
+export type QueuedJob<T> = { name: string; kind: JobKind; run: (signal: AbortSignal) => Promise<T> };
+
+const PRIORITY: Record<JobKind, number> = { revert: 3, asked: 2, changed: 1, scheduled: 0 };
+
+type Waiting = { kind: JobKind; start: (signal: AbortSignal) => Promise<void>; reject: (error: unknown) => void };
+type Running = { kind: JobKind; startedAt: number; abort: AbortController };
+
+/** What the queue knows of one chroot. It has at most one ticket for a place, so that two jobs of it never run at once. */
+type Line = {
+  waiting: Waiting[];
+  running: Running | null;
+  ticket: { id: string; priority: number } | null;
+};
+
+/** Runs jobs, at most `concurrency` at once and one per chroot: reverts first, then what was asked for, changed, scheduled. */
+export class JobQueue {
+  readonly #places: PQueue;
+  readonly #now: () => number;
+  readonly #lines = new Map<string, Line>();
+  #tickets = 0;
+  #closed = false;
+
+  constructor({ concurrency, now = Date.now }: { concurrency: number; now?: () => number }) {
+    this.#places = new PQueue({ concurrency });
+    this.#now = now;
+  }
+
+  /**
+   * Runs a job when its turn comes; one whose chroot has a job running waits for that without taking a place.
+   * @returns what `run` returns or throws; CancelledError when it was cancelled before its turn
+   */
+  submit<T>({ name, kind, run }: QueuedJob<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new CancelledError('the program is stopping'));
+    return new Promise<T>((resolve, reject) => {
+      // `run` may throw at once as well
+      const start = async (signal: AbortSignal): Promise<void> => {
+        try {
+          resolve(await run(signal));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const line = this.#lines.get(name) ?? { waiting: [], running: null, ticket: null };
+      this.#lines.set(name, line);
+      // behind those of its own kind
+      const behind = line.waiting.findIndex((other) => PRIORITY[other.kind] < PRIORITY[kind]);
+      line.waiting.splice(behind === -1 ? line.waiting.length : behind, 0, { kind, start, reject });
+      this.#queueUp(name, line);
+    });
+  }
+
+  /** `startedAt` in milliseconds since the epoch. */
+  running(): { name: string; kind: JobKind; startedAt: number }[] {
+    return [...this.#lines].flatMap(([name, { running }]) =>
+      running === null ? [] : [{ name, kind: running.kind, startedAt: running.startedAt }],
+    );
+  }
+
+  waiting(): { name: string; kind: JobKind }[] {
+    return [...this.#lines].flatMap(([name, { waiting }]) => waiting.map(({ kind }) => ({ name, kind })));
+  }
+
+  /** Tells the chroot's running job to stop, and drops those that wait. @param why in words */
+  cancel(name: string, why: string): void {
+    const line = this.#lines.get(name);
+    const error = new CancelledError(why);
+    line?.running?.abort.abort(error);
+    for (const { reject } of line?.waiting.splice(0) ?? []) reject(error);
+  }
+
+  /** Cancels all jobs and takes no more; resolves when none runs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const name of this.#lines.keys()) this.cancel(name, 'the program is stopping');
+    await this.#places.onIdle();
+  }
+
+  #queueUp(name: string, line: Line): void {
+    const [first] = line.waiting;
+    if (line.running !== null || first === undefined) return;
+    const priority = PRIORITY[first.kind];
+    if (line.ticket === null) {
+      this.#tickets += 1;
+      const ticket = { id: `${this.#tickets}`, priority };
+      line.ticket = ticket;
+      void this.#places.add(() => this.#runFirst(name, line), ticket);
+    } else if (line.ticket.priority < priority) {
+      this.#places.setPriority(line.ticket.id, priority);
+      line.ticket.priority = priority;
+    }
+  }
+
+  async #runFirst(name: string, line: Line): Promise<void> {
+    line.ticket = null;
+    const first = line.waiting.shift();
+    if (first !== undefined) {
+      const abort = new AbortController();
+      line.running = { kind: first.kind, startedAt: this.#now(), abort };
+      await first.start(abort.signal);
+      line.running = null;
+    }
+    if (line.waiting.length > 0) this.#queueUp(name, line);
+    else this.#lines.delete(name);
+  }
+}

@@ -1,0 +1,151 @@
+import type { Chroot } from '../chroot/chroot.ts';
+import type { ChrootConfig } from '../config/config.ts';
+import { BusyError, CancelledError, messageOf, RejectedError, VoidError } from '../errors.ts';
+import { imagesInUse } from '../serve/open-images.ts';
+import { build } from '../steps/build.ts';
+import { checkCandidate } from '../steps/check-candidate.ts';
+import { checkLive } from '../steps/check-live.ts';
+import { lockPackages, releasePackages } from '../steps/lock-packages.ts';
+import { publish } from '../steps/publish.ts';
+import type { Candidate, RebuildJob, Site } from '../steps/site.ts';
+import { updateChrootState } from '../store/chroot-state.ts';
+import { appendHistory } from '../store/history.ts';
+import { generationDirectory, imageOf } from '../store/layout.ts';
+import { newId, writeRecord } from '../store/records.ts';
+import { prune } from '../store/retention.ts';
+import { Journal } from './journal.ts';
+import { runJob } from './runner.ts';
+
+/** The steps of a rebuild, in their order. After a crash the undo of each is found here by its name. */
+export const REBUILD_STEPS = [lockPackages, build, checkCandidate, publish, checkLive];
+
+export type RebuildRequest = {
+  chroot: Chroot;
+  settings: ChrootConfig;
+  reason: string;
+  twin: 'twin' | 'new';
+  signal: AbortSignal;
+  onProgress: (text: string, percent: number | null) => void;
+};
+
+export type RebuildResult =
+  | { kind: 'published'; id: string; message: string }
+  /** A check failed: what was live is live, the inputs are in quarantine. */
+  | { kind: 'rejected'; message: string }
+  /** The chroot changed while it was read. */
+  | { kind: 'void'; message: string }
+  /** Something else has what the job needs. */
+  | { kind: 'busy'; message: string; holder: string }
+  | { kind: 'cancelled'; message: string }
+  | { kind: 'failed'; message: string };
+
+/** Builds, checks and publishes one image; on every failure what clients get is what they got before. Never throws. */
+export async function rebuild(site: Site, request: RebuildRequest): Promise<RebuildResult> {
+  const { name } = request.chroot;
+  const { paths } = site.config;
+  const started = performance.now();
+  const id = newId(paths, name, site.now());
+  const job: RebuildJob = { ...site, ...request, id, packageLock: null, candidate: null };
+  site.log.info('build.started', { name, id, reason: request.reason }, `${name}: building, since ${request.reason}`);
+  try {
+    const journal = Journal.open(paths, { kind: 'rebuild', name, id });
+    await runJob({ steps: REBUILD_STEPS, job, site, journal, signal: request.signal });
+    return published(site, job, Math.round(performance.now() - started));
+  } catch (error) {
+    return notPublished(site, job, error);
+  } finally {
+    releasePackages(job);
+  }
+}
+
+/** The image is live: what fails from here on is told, but takes nothing back. */
+function published(site: Site, job: RebuildJob, total: number): RebuildResult {
+  const { name } = job.chroot;
+  const { paths } = site.config;
+  const candidate = job.candidate as Candidate;
+  const record = { ...candidate, took: { ...candidate.took, total } };
+  const message = `${name}: image ${job.id} is live (${job.reason})`;
+  attempt(site, name, () => writeRecord(paths, record));
+  attempt(site, name, () => {
+    updateChrootState(paths, name, (state) => ({
+      ...state,
+      hold: null,
+      quarantine: state.quarantine.filter(({ inputs }) => inputs !== record.inputs),
+    }));
+  });
+  const { digest, size, took } = record;
+  attempt(site, name, () => {
+    const at = new Date(site.now()).toISOString();
+    appendHistory(paths, { at, name, event: 'published', id: job.id, reason: job.reason, message, digest, size, took });
+  });
+  attempt(site, name, () => pruneGenerations(site, job));
+  site.log.info('image.published', { name, id: job.id, digest, size, took }, message);
+  return { kind: 'published', id: job.id, message };
+}
+
+function pruneGenerations(site: Site, job: RebuildJob): void {
+  const { paths } = site.config;
+  const { name } = job.chroot;
+  const { generations: keep, grace } = job.settings.keep;
+  const removed = prune(paths, name, { keep, grace, now: site.now() }, (ids) => {
+    const files = new Map(ids.map((id) => [imageOf(paths, name, id), id]));
+    const used = imagesInUse([...files.keys()]);
+    return new Set([...files].filter(([file]) => used.has(file)).map(([, id]) => id));
+  });
+  for (const id of removed) {
+    site.log.info(
+      'image.pruned',
+      { name, id },
+      `${name}: removed generation ${id} from ${generationDirectory(paths, name)}`,
+    );
+  }
+}
+
+function attempt(site: Site, name: string, effect: () => void): void {
+  try {
+    effect();
+  } catch (error) {
+    site.log.error('image.aftermath', { name }, `${name}: the image is live, but: ${messageOf(error)}`);
+  }
+}
+
+function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResult {
+  const { name } = job.chroot;
+  const { paths } = site.config;
+  const why = messageOf(error);
+  if (error instanceof BusyError) return { kind: 'busy', message: why, holder: error.holder };
+  if (error instanceof CancelledError || job.signal.aborted) {
+    return { kind: 'cancelled', message: `the build of ${name} was stopped; nothing has changed for clients` };
+  }
+  const result = resultOf(name, error, why);
+  if (result.kind === 'rejected' && job.candidate !== null) {
+    const { inputs } = job.candidate;
+    attempt(site, name, () => {
+      updateChrootState(paths, name, (state) => ({
+        ...state,
+        quarantine: [...state.quarantine, { inputs, reason: why, at: new Date(site.now()).toISOString() }],
+      }));
+    });
+  }
+  attempt(site, name, () => {
+    const at = new Date(site.now()).toISOString();
+    appendHistory(paths, { at, name, event: result.kind, id: job.id, reason: job.reason, message: result.message });
+  });
+  const event = { rejected: 'image.rejected', void: 'build.void', failed: 'build.failed' } as const;
+  site.log.warn(event[result.kind], { name, id: job.id }, result.message);
+  return result;
+}
+
+function resultOf(
+  name: string,
+  error: unknown,
+  why: string,
+): { kind: 'rejected' | 'void' | 'failed'; message: string } {
+  if (error instanceof RejectedError) {
+    const message = `the new image of ${name} was rejected and the old one is live: ${why}`;
+    return { kind: 'rejected', message };
+  }
+  if (error instanceof VoidError) return { kind: 'void', message: why };
+  const message = why.startsWith('cannot') ? why : `cannot build ${name}: ${why}`;
+  return { kind: 'failed', message };
+}

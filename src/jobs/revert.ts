@@ -1,0 +1,48 @@
+import { CancelledError, messageOf, RejectedError } from '../errors.ts';
+import type { Site } from '../steps/site.ts';
+import { type RevertJob, switchBack } from '../steps/switch-back.ts';
+import { appendHistory } from '../store/history.ts';
+import { readLinks } from '../store/links.ts';
+import { Journal } from './journal.ts';
+import { runJob } from './runner.ts';
+
+export const REVERT_STEPS = [switchBack];
+
+export type RevertResult =
+  | { kind: 'reverted'; id: string; message: string }
+  | { kind: 'rejected' | 'failed' | 'cancelled'; message: string };
+
+/**
+ * Switches a chroot to its previous generation, or to the one named, puts the inputs it leaves into quarantine and the
+ * chroot on hold, so that the next package change does not bring back what a person rejected. Never throws.
+ */
+export async function revert(
+  site: Site,
+  request: { name: string; to: string | null; signal: AbortSignal },
+): Promise<RevertResult> {
+  const { name } = request;
+  const { paths } = site.config;
+  try {
+    const job: RevertJob = { ...site, ...request };
+    const left = currentOf(site, name);
+    const journal = Journal.open(paths, { kind: 'revert', name, id: request.to ?? 'previous' });
+    await runJob({ steps: REVERT_STEPS, job, site, journal, signal: request.signal });
+    const id = currentOf(site, name) ?? '';
+    const at = new Date(site.now()).toISOString();
+    const reason = 'reverted by hand';
+    const message = `${name}: image ${id} is live again; on hold until ltsp-autoimage release ${name} or build ${name}`;
+    appendHistory(paths, { at, name, event: 'reverted', id, reason, message });
+    site.log.info('image.reverted', { name, id, from: left }, message);
+    return { kind: 'reverted', id, message };
+  } catch (error) {
+    const message = messageOf(error);
+    if (error instanceof CancelledError) return { kind: 'cancelled', message };
+    site.log.warn('revert.failed', { name }, message);
+    return { kind: error instanceof RejectedError ? 'rejected' : 'failed', message };
+  }
+}
+
+function currentOf({ config }: Site, name: string): string | null {
+  const { current } = readLinks(config.paths, name);
+  return current.kind === 'generation' ? current.id : null;
+}

@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { statusSentences } from './status-sentences.ts';
+import { statusTable } from './status-table.ts';
+import { wrapped } from './wrapped.ts';
+
+const imageStatus = z.object({
+  /** Generation, or `foreign` for an image that another program made. */
+  id: z.string(),
+  /** SHA-256, lower-case hex; empty for a foreign image. */
+  digest: z.string(),
+  /** Bytes. */
+  size: z.number(),
+  /** ISO 8601, UTC; empty for a foreign image. */
+  builtAt: z.string(),
+  builder: z.string(),
+});
+
+const chrootStatus = z.object({
+  name: z.string(),
+  path: z.string(),
+  state: z.enum(['current', 'building', 'waiting', 'quarantined', 'never-built', 'absent']),
+  /** In words. */
+  reason: z.string(),
+  progress: z.object({ text: z.string(), percent: z.number().nullable() }).exactOptional(),
+  current: imageStatus.nullable(),
+  previous: imageStatus.nullable(),
+  /** Set while nothing is published until `release` or `build`. */
+  hold: z.object({ since: z.string(), reason: z.string() }).exactOptional(),
+  /** ISO 8601: when a waiting chroot is looked at again. */
+  nextLook: z.string().exactOptional(),
+});
+
+/** What `status --json` prints and the control socket answers. */
+export const statusSchema = z.object({
+  daemon: z.object({
+    running: z.boolean(),
+    pid: z.number().exactOptional(),
+    /** ISO 8601, UTC. */
+    since: z.string().exactOptional(),
+    version: z.string(),
+  }),
+  config: z.object({ ok: z.boolean(), error: z.string().exactOptional() }),
+  chroots: z.array(chrootStatus),
+});
+
+export type Status = z.infer<typeof statusSchema>;
+export type ChrootStatus = z.infer<typeof chrootStatus>;
+export type ImageStatus = z.infer<typeof imageStatus>;
+
+export type Rendering = {
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** Columns of the terminal. */
+  width: number;
+  colour: 'colour' | 'plain';
+};
+
+/** The status for a person: first how things are in plain sentences, then a table. Ends with a newline. */
+export function renderStatus(status: Status, rendering: Rendering): string {
+  const sentences = statusSentences(status, rendering.now).flatMap((one) => wrapped(one, rendering.width));
+  const rows = status.chroots.length === 0 ? [] : ['', ...statusTable(status.chroots, rendering)];
+  return `${[...sentences, ...rows].join('\n')}\n`;
+}

@@ -1,0 +1,41 @@
+import type { Chroot } from '../chroot/chroot.ts';
+import type { PackageLock } from '../chroot/package-lock.ts';
+import type { ChrootConfig, Config } from '../config/config.ts';
+import type { Log } from '../report/log.ts';
+import type { Generation } from '../store/generation.ts';
+import type { Tree } from '../tree/look.ts';
+
+/** What every step and every undo works with; after a crash it is made anew from the config. */
+export type Site = {
+  config: Config;
+  log: Log;
+  tree: Tree;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+};
+
+/** A candidate that has been built: its record, so far without a verdict. */
+export type Candidate = Generation & { inputs: string };
+
+/** A running rebuild and what it has gathered. */
+export type RebuildJob = Site & {
+  chroot: Chroot;
+  settings: ChrootConfig;
+  /** The new generation's id. */
+  id: string;
+  /** Why it is built, in words. */
+  reason: string;
+  /** A forced build of unchanged inputs takes the current generation's place and leaves `.old` alone. */
+  twin: 'twin' | 'new';
+  signal: AbortSignal;
+  /** Told to whoever waits: what goes on, and percents where they are known. */
+  onProgress: (text: string, percent: number | null) => void;
+  packageLock: PackageLock | null;
+  candidate: Candidate | null;
+};
+
+/** The candidate of a job whose build step is done. */
+export function candidateOf(job: RebuildJob): Candidate {
+  if (job.candidate === null) throw new Error('internal error: no candidate has been built');
+  return job.candidate;
+}

@@ -1,0 +1,40 @@
+/** Facts of one check of one image. `passed: false` with `required: true` rejects the image. */
+export type CheckResult = {
+  name: string;
+  passed: boolean;
+  /** In words; what failed and where. */
+  message: string;
+  /** Milliseconds. */
+  took: number;
+};
+
+/** The record of a generation, beside its image as `.generations/NAME/ID.json`. */
+export type Generation = {
+  /** UTC time to the second, `20260131T043000Z`: sortable and unique within a name. */
+  id: string;
+  name: string;
+  /** SHA-256 of the image file, lower-case hex. */
+  digest: string;
+  /** Bytes. */
+  size: number;
+  /** ISO 8601, UTC. */
+  builtAt: string;
+  /** `foreign`: an image that another program made, taken up as it was found. */
+  builder: 'mksquashfs' | 'foreign';
+  /** Digest of the inputs it was made of; null for a foreign image. */
+  inputs: string | null;
+  /** Why it was built, in words. */
+  reason: string;
+  compression: string;
+  /** Entries in the tree. */
+  entries: number;
+  /** Package name (with `:arch`) → version, as dpkg knew them when the tree was read. */
+  packages: Record<string, string>;
+  /** Kernel versions in the image's boot directory. */
+  kernels: string[];
+  checks: CheckResult[];
+  /** Milliseconds by step. */
+  took: Record<string, number>;
+  /** ISO 8601: when another generation took its place as the current one; null while it is current. */
+  replacedAt: string | null;
+};

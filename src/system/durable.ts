@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** A name beside `file` that no other program uses; hidden, so that no pattern such as `*.img` matches it. */
+function temporaryName(file: string): string {
+  return path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/** Matches the names that `writeDurably` and `linkOver` use while they work; what a crash left of them may be removed. */
+export const TEMPORARY_NAME = /^\..*\.[0-9a-f]{12}\.tmp$/;
+
+/** fsync(2) of a directory: names made, changed or removed in it survive a power cut from here on. */
+export function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** fsync(2) of a file's data. */
+export function syncFile(file: string): void {
+  const fd = fs.openSync(file, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * Replaces a file's content as a whole: write, fsync, rename, fsync of the directory. A reader, and a start after a
+ * power cut, finds the former content or the new one.
+ */
+export function writeDurably(file: string, data: string | Uint8Array, mode = 0o640): void {
+  const temporary = temporaryName(file);
+  try {
+    const fd = fs.openSync(temporary, 'wx', mode);
+    try {
+      fs.writeFileSync(fd, data);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncDirectory(path.dirname(file));
+}
+
+/**
+ * Makes `file` a hard link to what `existing` is, replacing what was there, with no instant without it; durable on
+ * return. Nothing happens when both are one inode already: rename(2) between two links of one inode is a no-op that
+ * would leave the temporary name behind.
+ */
+export function linkOver(existing: string, file: string): void {
+  if (sameFile(existing, file)) return;
+  const temporary = temporaryName(file);
+  fs.linkSync(existing, temporary);
+  try {
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncDirectory(path.dirname(file));
+}
+
+/** True when both paths (last part not followed) are the same inode. */
+export function sameFile(one: string, other: string): boolean {
+  const a = fs.lstatSync(one, { bigint: true, throwIfNoEntry: false });
+  const b = fs.lstatSync(other, { bigint: true, throwIfNoEntry: false });
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** Removes a name durably; one that is not there is no error. */
+export function removeDurably(file: string): void {
+  fs.rmSync(file, { force: true });
+  if (fs.existsSync(path.dirname(file))) syncDirectory(path.dirname(file));
+}
+
+/** Makes a directory and what is missing above it, durably; one that is there stays as it is. */
+export function makeDirectory(directory: string, mode = 0o700): void {
+  const first = fs.mkdirSync(directory, { recursive: true, mode });
+  if (first === undefined) return;
+  for (let made = path.resolve(directory); made.length >= first.length; made = path.dirname(made)) {
+    syncDirectory(path.dirname(made));
+  }
+}

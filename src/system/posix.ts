@@ -1,0 +1,149 @@
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import type { KoffiFunc } from 'koffi';
+
+/**
+ * POSIX and Linux calls that Node has no function for, through libc. Everything that is unsafe by type is in this file.
+ * koffi is loaded with the first call, so that a command that needs none of this does not pay for it.
+ */
+
+type Libc = {
+  open: (dirfd: number, path: Buffer, how: Buffer) => number;
+  fcntl: (fd: number, command: number, lock: Buffer) => number;
+  fnmatch: KoffiFunc<(pattern: Buffer, name: Buffer, flags: number) => number>;
+  renameat2: (from: Buffer, to: Buffer, flags: number) => number;
+  errno: () => number;
+};
+
+const SYS_openat2 = 437; // the same on every architecture (Linux 5.6)
+const AT_FDCWD = -100;
+
+let loaded: Libc | undefined;
+
+function libc(): Libc {
+  if (loaded !== undefined) return loaded;
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const library = koffi.load('libc.so.6');
+  const syscall = library.func('long syscall(long number, ...)');
+  const fcntl = library.func('int fcntl(int fd, int command, ...)');
+  const renameat2 = library.func(
+    'int renameat2(int olddir, const uint8_t *from, int newdir, const uint8_t *to, unsigned int flags)',
+  );
+  loaded = {
+    open: (dirfd, path, how) =>
+      Number(syscall(SYS_openat2, 'int', dirfd, 'uint8_t *', path, 'uint8_t *', how, 'size_t', how.length)),
+    fcntl: (fd, command, lock) => Number(fcntl(fd, command, 'uint8_t *', lock)),
+    fnmatch: library.func('int fnmatch(const uint8_t *pattern, const uint8_t *name, int flags)'),
+    renameat2: (from, to, flags) => Number(renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)),
+    errno: () => koffi.errno(),
+  };
+  return loaded;
+}
+
+function systemError(call: string, path: string): NodeJS.ErrnoException {
+  const number = libc().errno();
+  const code = Object.entries(os.constants.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, errno: -number, syscall: call, path });
+}
+
+function cString(text: string, encoding: BufferEncoding): Buffer {
+  return Buffer.from(`${text}\0`, encoding);
+}
+
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_IN_ROOT = 0x10n;
+
+/**
+ * openat2(2) with RESOLVE_IN_ROOT: opens `path` as a process chrooted to `rootFd` would see it. A symlink, absolute or
+ * with any number of `..`, never leads out of the root.
+ * @param rootFd an open directory
+ * @param path relative or absolute inside the root; one char per byte when `encoding` is latin1
+ * @param flags fs.constants.O_*; add O_NOFOLLOW to refuse a symlink as last part, O_NONBLOCK so that a FIFO cannot hang
+ * @returns a file descriptor that the caller closes
+ * @throws an error with `code` as of node:fs
+ */
+export function openInRoot(
+  rootFd: number,
+  path: string,
+  flags: number,
+  mode = 0,
+  encoding: BufferEncoding = 'utf8',
+): number {
+  const O_CLOEXEC = 0o2000000;
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
+  // openat2 refuses a mode where nothing can be made
+  how.writeBigUInt64LE(BigInt((flags & fs.constants.O_CREAT) === 0 ? 0 : mode), 8);
+  how.writeBigUInt64LE(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, 16);
+  const fd = libc().open(rootFd, cString(path, encoding), how);
+  if (fd < 0) throw systemError('openat2', path);
+  return fd;
+}
+
+const F_OFD_SETLK = 37;
+const F_WRLCK = 1;
+
+/**
+ * Takes an exclusive open-file-description lock on the whole file (fcntl(2), F_OFD_SETLK) without waiting. It conflicts
+ * with the record locks of dpkg and apt, and unlike those it is not dropped when another descriptor of the same file is
+ * closed in this process. It ends when `fd` is closed.
+ * @returns false when another process has a lock on the file
+ */
+export function tryLock(fd: number): boolean {
+  // struct flock of a 64-bit Linux: l_type, l_whence (16 bit each), l_start, l_len at 8 and 16, l_pid at 24 (must be 0)
+  const lock = Buffer.alloc(32);
+  lock.writeInt16LE(F_WRLCK, 0);
+  if (libc().fcntl(fd, F_OFD_SETLK, lock) === 0) return true;
+  const error = systemError('fcntl', `fd ${fd}`);
+  if (error.code === 'EAGAIN' || error.code === 'EACCES') return false;
+  throw error;
+}
+
+const F_GETLK = 5;
+const F_UNLCK = 2;
+
+/**
+ * Who would keep `tryLock` from taking a lock on the file, without taking it (fcntl(2), F_GETLK). /proc/locks says the
+ * same, but by a device number that on btrfs and overlayfs is not the one that stat(2) gives.
+ * @param fd open in any mode
+ * @returns null when nobody; the process' id; 'unknown' for an open-file-description lock or another pid namespace's
+ */
+export function lockOwner(fd: number): number | 'unknown' | null {
+  const lock = Buffer.alloc(32);
+  lock.writeInt16LE(F_WRLCK, 0);
+  if (libc().fcntl(fd, F_GETLK, lock) !== 0) throw systemError('fcntl', `fd ${fd}`);
+  if (lock.readInt16LE(0) === F_UNLCK) return null;
+  const pid = lock.readInt32LE(24);
+  return pid > 0 ? pid : 'unknown';
+}
+
+const FNM_PATHNAME = 1;
+const FNM_PERIOD = 4;
+const FNM_EXTMATCH = 32;
+
+/**
+ * fnmatch(3) with the flags that mksquashfs -wildcards uses (FNM_PATHNAME, FNM_PERIOD, FNM_EXTMATCH).
+ * @param pattern made by `fnmatchPattern`
+ * @param name one path component, one char per byte (latin1)
+ */
+export function fnmatch(pattern: Buffer, name: string): boolean {
+  return libc().fnmatch(pattern, cString(name, 'latin1'), FNM_PATHNAME | FNM_PERIOD | FNM_EXTMATCH) === 0;
+}
+
+/** A pattern, one char per byte (latin1), in the form that `fnmatch` takes. */
+export function fnmatchPattern(pattern: string): Buffer {
+  return cString(pattern, 'latin1');
+}
+
+const RENAME_EXCHANGE = 2;
+
+/**
+ * renameat2(2) with RENAME_EXCHANGE: the two paths change places in one atomic step; both must exist.
+ * @throws an error with `code`, EINVAL where the file system cannot do it
+ */
+export function exchange(one: string, other: string): void {
+  if (libc().renameat2(cString(one, 'utf8'), cString(other, 'utf8'), RENAME_EXCHANGE) !== 0) {
+    throw systemError('renameat2', one);
+  }
+}

@@ -1,0 +1,42 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf, UsageError, UserError } from '../errors.ts';
+import {
+  type CompareImageRequest,
+  type CompareWalkRequest,
+  compareImage,
+  compareWalk,
+  type LookRequest,
+  look,
+} from './look.ts';
+
+/** What a worker thread is started for (`workerData`): one task, one reply. */
+export type Task =
+  | { kind: 'look'; request: LookRequest }
+  | { kind: 'compareWalk'; request: CompareWalkRequest }
+  | { kind: 'compareImage'; request: CompareImageRequest };
+
+/** Our own errors go over by kind and words, since a thread receives no classes; all others end the thread. */
+export type Reply = { kind: 'done'; value: unknown } | { kind: 'refused'; error: 'user' | 'usage'; message: string };
+
+parentPort?.postMessage(replyTo(workerData));
+
+// what treeInWorker gives is a Task: both are of one build
+function replyTo(task: Task): Reply {
+  try {
+    return { kind: 'done', value: carryOut(task) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { kind: 'refused', error: error instanceof UsageError ? 'usage' : 'user', message: messageOf(error) };
+  }
+}
+
+function carryOut(task: Task): unknown {
+  switch (task.kind) {
+    case 'look':
+      return look(task.request);
+    case 'compareWalk':
+      return compareWalk(task.request);
+    case 'compareImage':
+      return compareImage(task.request);
+  }
+}
