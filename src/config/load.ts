@@ -59,7 +59,9 @@ function cronProblems(
   document: TomlDocument,
   checkCron: LoadOptions['checkCron'],
 ): string[] {
-  const problem = nightly === '' ? undefined : checkCron(nightly, timezone);
+  // the default needs no check, and a check loads what knows all time zones
+  const isDefault = nightly === defaults.schedule.nightly && timezone === defaults.schedule.timezone;
+  const problem = nightly === '' || isDefault ? undefined : checkCron(nightly, timezone);
   if (problem === undefined) return [];
   const allowed = 'allowed: minute hour day month weekday, such as "30 3 * * *", or "" for none';
   return [valueProblem(document, ['schedule', 'nightly'], `is no cron expression: ${problem} (${allowed})`)];

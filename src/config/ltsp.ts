@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Validated } from './problems.ts';
 import { listConfigFiles, readConfigFile } from './read-file.ts';
 import type { Settings } from './schema.ts';

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { closest } from './did-you-mean.ts';
 import { notYet } from './not-yet.ts';
 import { keysOfTables, type Settings, settingsSchema } from './schema.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Kinds of values that settings have. The message of each completes "KEY = VALUE …", and says what is allowed.

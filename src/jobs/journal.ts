@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hasCode } from '../errors.ts';
 import type { Json } from '../steps/step.ts';
 import { journalDirectory, type StorePaths } from '../store/layout.ts';

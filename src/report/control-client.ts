@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hasCode, UsageError, UserError } from '../errors.ts';
 import { historyEntry } from '../store/history.ts';
 import { type BuildRequest, type Control, type Outcome, outcome, type Progress, progress } from './control.ts';

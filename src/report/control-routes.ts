@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, UsageError, UserError } from '../errors.ts';
 import { buildRequest, type Control, releaseRequest, revertRequest } from './control.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HistoryEntry } from '../store/history.ts';
 import type { Status } from './status.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { statusSentences } from './status-sentences.ts';
 import { statusTable } from './status-table.ts';
 import { wrapped } from './wrapped.ts';

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { inputsOf } from '../build/inputs.ts';
 import { mksquashfs } from '../build/mksquashfs.ts';
 import { compressionName, requireSpace, spaceNeeded } from '../build/space.ts';

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Check, runChecks } from '../checks/check.ts';
 import { contentCheck } from '../checks/content.ts';
 import { digestCheck } from '../checks/digest.ts';

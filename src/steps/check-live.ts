@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { runChecks } from '../checks/check.ts';
 import { digestCheck } from '../checks/digest.ts';
 import { RejectedError } from '../errors.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { PackageLock } from '../chroot/package-lock.ts';
 import type { RebuildJob, Site } from './site.ts';
 import { defineStep } from './step.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { adoptForeign } from '../store/foreign.ts';
 import { type LinkTarget, readLinks } from '../store/links.ts';
 import { addGeneration } from '../store/records.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { RejectedError, UserError } from '../errors.ts';
 import { type ChrootState, chrootState, readChrootState, updateChrootState } from '../store/chroot-state.ts';
 import { digestOf } from '../store/digest.ts';

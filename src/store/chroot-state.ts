@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hasCode, messageOf } from '../errors.ts';
 import { makeDirectory, writeDurably } from '../system/durable.ts';
 import { chrootStateFile, type StorePaths } from './layout.ts';

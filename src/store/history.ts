@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hasCode } from '../errors.ts';
 import { appendLine, lastLines } from './json-lines.ts';
 import { historyDirectory, historyFile, type StorePaths } from './layout.ts';

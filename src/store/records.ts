@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hasCode, messageOf, UserError } from '../errors.ts';
 import { removeDurably, sameFile, syncDirectory, writeDurably } from '../system/durable.ts';
 import type { Generation } from './generation.ts';

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CancelledError, messageOf, UsageError, UserError } from '../errors.ts';
 import type { Tree } from './look.ts';
 import type { Task } from './worker.ts';

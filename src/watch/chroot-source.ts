@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Cause } from '../decide/event.ts';
-import { findInside } from './inside.ts';
+import { findInside, relativeInside } from './inside.ts';
 import { PACKAGE_FILES } from './package-files.ts';
 import type { Place } from './place.ts';
 import { watchPlaces } from './places.ts';
@@ -48,7 +48,7 @@ function packagePlaces({ path: chroot, onChange }: ChrootSourceOptions, tell: Te
 }
 
 function extraPlaces({ path: chroot, extra, onChange }: ChrootSourceOptions, tell: Tell): Place[] {
-  return [...new Set(extra.map(withoutSlashes))].flatMap((wanted): Place[] => {
+  return [...new Set(extra.map(relativeInside))].flatMap((wanted): Place[] => {
     const found = findInside(chroot, wanted);
     if (found.kind === 'nowhere') tell(nowhere(chroot, wanted, found.why));
     if (found.kind === 'directory') {
@@ -75,9 +75,4 @@ function nowhere(chroot: string, file: string, why: string): string {
 
 function partsOf(file: string): [string, string] {
   return [path.dirname(file), path.basename(file)];
-}
-
-/** As a path relative to the chroot, however it was written. */
-function withoutSlashes(file: string): string {
-  return path.join('/', file).replace(/^\/|\/$/g, '');
 }

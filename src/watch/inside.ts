@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { openInside } from '../chroot/open-inside.ts';
 import { messageOf } from '../errors.ts';
 
@@ -26,6 +27,11 @@ export function findInside(chroot: string, file: string): Inside {
   } catch (error) {
     return { kind: 'nowhere', why: messageOf(error) };
   }
+}
+
+/** A path of a chroot, however it was written, as one relative to it that does not climb out. */
+export function relativeInside(file: string): string {
+  return path.join('/', file).replace(/^\/|\/$/g, '');
 }
 
 /** Whether there is something of that name, be it a symlink to nothing. */

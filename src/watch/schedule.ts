@@ -1,5 +1,5 @@
 import { createTask, parse, type ScheduledTask, validateDetailed } from 'node-cron';
-import { wasDue } from './due.ts';
+import { latestDue } from './due.ts';
 
 export type ScheduleOptions = {
   /** A cron expression that `checkCron` finds nothing wrong with, or '' for none. */
@@ -80,12 +80,15 @@ class Schedule implements RunningSchedule {
   }
 
   #onTime(due: number): void {
-    if (due <= this.#doneUntil) return;
+    if (due <= this.#doneUntil || isSecondPass(new Date(due), this.#options.timezone)) return;
     this.#doneUntil = due;
     this.#run('on time');
   }
 
-  /** Runs when a due time up to `until` is not done: the timer of a machine that slept, or whose clock was set, is late. */
+  /**
+   * Runs when a due time up to `until` is not done: the timer of a machine that slept, or whose clock was set, is late,
+   * and of a local time that comes twice node-cron takes the first one in some zones and the second in others.
+   */
   #catchUp(until: number): void {
     // the clock was set back since, or what was noted came of a clock that was wrong
     if (this.#doneUntil > until + 2 * TOLERANCE) this.#doneUntil = until;
@@ -93,9 +96,9 @@ class Schedule implements RunningSchedule {
     const { nightly, timezone } = this.#options;
     const { second, minute } = parse(nightly);
     const matches = (at: Date): boolean => this.#task.match(at) && !isSecondPass(at, timezone);
-    const missed = wasDue({ second, minute, matches }, this.#doneUntil, until);
+    const due = latestDue({ second, minute, matches }, this.#doneUntil, until);
     this.#doneUntil = until;
-    if (missed) this.#run('missed');
+    if (due !== null) this.#run(until - due < CHECK ? 'on time' : 'missed');
   }
 
   /** Not at once: who started the schedule has it in hands first, and what throws there does not meet the timers here. */
@@ -118,7 +121,7 @@ function taskOf(expression: string, timezone: string, onDue: (due: number) => vo
 /** Clocks go back by an hour, on Lord Howe Island by half of one. */
 const SET_BACK_BY = [60 * 60_000, 30 * 60_000];
 
-/** Whether the local time was the same a while ago already. node-cron does not run at such a time again. */
+/** Whether the local time was the same a while ago already. */
 function isSecondPass(at: Date, timezone: string): boolean {
   const format = new Intl.DateTimeFormat('en-GB', {
     ...(timezone === '' ? {} : { timeZone: timezone }),

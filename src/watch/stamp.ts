@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { findInside } from './inside.ts';
+import { findInside, relativeInside } from './inside.ts';
 import { PACKAGE_FILES } from './package-files.ts';
 
 /**
@@ -22,12 +22,15 @@ export function watchedPaths(chroot: string, extra: readonly string[]): string[]
   return [...inPackageFiles, 'var/lib/dpkg/updates', ...extra].map((file) => realPathOf(chroot, file));
 }
 
-/** What is not there yet stands where it would be, so that it is seen when it comes. */
+/** Of what is not there yet, the first part that is missing: nothing below it can be there either. */
 function realPathOf(chroot: string, file: string): string {
   const found = findInside(chroot, file);
   if ('path' in found) return found.path;
-  const parent = findInside(chroot, path.dirname(file));
-  return path.join('path' in parent ? parent.path : path.join(chroot, path.dirname(file)), path.basename(file));
+  for (let missing = relativeInside(file); missing !== '' && missing !== '.'; missing = path.dirname(missing)) {
+    const parent = findInside(chroot, path.dirname(missing));
+    if ('path' in parent) return path.join(parent.path, path.basename(missing));
+  }
+  return chroot;
 }
 
 function statOf(file: string): string {

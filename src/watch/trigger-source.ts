@@ -53,8 +53,8 @@ class Taker {
   readonly #options: TriggerSourceOptions;
   /** Files that may still be written: what they were like, and since when (performance.now). */
   readonly #unsettled = new Map<string, { stamp: string; since: number }>();
-  /** Names that were reported and stay where they are. */
-  readonly #left = new Set<string>();
+  /** Names that were reported and stay where they are, and which they were, since another one may come in their place. */
+  readonly #left = new Map<string, string>();
   #soon: NodeJS.Immediate | undefined;
   #later: NodeJS.Timeout | undefined;
 
@@ -78,9 +78,11 @@ class Taker {
 
   #look(): void {
     const names = this.#names();
-    for (const name of this.#left) if (!names.includes(name)) this.#left.delete(name);
-    for (const name of this.#unsettled.keys()) if (!names.includes(name)) this.#unsettled.delete(name);
-    for (const name of names.filter((one) => !this.#left.has(one))) {
+    for (const known of [this.#left, this.#unsettled]) {
+      for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+    }
+    for (const name of names) {
+      if (this.#left.get(name) === this.#identityOf(name)) continue;
       try {
         this.#lookAt(name);
       } catch (error) {
@@ -91,13 +93,13 @@ class Taker {
     if (this.#unsettled.size > 0) this.#later = setTimeout(() => this.#look(), SETTLE);
   }
 
-  #names(): string[] {
+  #names(): Set<string> {
     try {
-      return fs.readdirSync(this.#directory);
+      return new Set(fs.readdirSync(this.#directory));
     } catch (error) {
       // removed; it is made again within a minute
       if (!hasCode(error, 'ENOENT')) this.#options.onNotice(`cannot read ${this.#directory}: ${messageOf(error)}`);
-      return [];
+      return new Set();
     }
   }
 
@@ -131,8 +133,13 @@ class Taker {
 
   #leave(name: string, why: string): void {
     this.#unsettled.delete(name);
-    this.#left.add(name);
+    this.#left.set(name, this.#identityOf(name));
     this.#options.onNotice(`cannot take ${this.#shown(name)} as a flag file: ${why} (remove it)`);
+  }
+
+  #identityOf(name: string): string {
+    const stats = fs.lstatSync(path.join(this.#directory, name), { throwIfNoEntry: false });
+    return stats === undefined ? 'gone' : `${stats.ino} ${stats.mode}`;
   }
 
   #shown(name: string): string {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CancelledError } from '../../src/errors.ts';
 import { Journal, openJournals } from '../../src/jobs/journal.ts';
 import { recover, runJob, undoErrorsOf } from '../../src/jobs/runner.ts';

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -68,6 +69,34 @@ describe('a watched chroot', () => {
     await watch();
     change(inside(file), 'more');
     await causes.next(of(file));
+  });
+
+  it('tells of it when dpkg installs and removes a package', async () => {
+    for (const name of ['info', 'updates', 'triggers']) fs.mkdirSync(inside(`var/lib/dpkg/${name}`));
+    write(inside('var/lib/dpkg/status'), '');
+    fs.rmSync(inside('var/lib/dpkg/arch'));
+    write(path.join(outside, 'source/usr/share/example/file'), 'x');
+    const control = [
+      'Package: example',
+      'Version: 1',
+      'Architecture: all',
+      'Maintainer: nobody',
+      'Description: example',
+    ];
+    write(path.join(outside, 'source/DEBIAN/control'), `${control.join('\n')}\n`);
+    const run = (command: string, ...args: string[]): unknown => execFileSync(command, args, { cwd: outside });
+    run('dpkg-deb', '--build', 'source', 'example.deb');
+    await watch();
+    const dpkg = ['--root', chroot, '--log', inside('var/log/dpkg.log')];
+    for (const action of [
+      ['--install', 'example.deb'],
+      ['--purge', 'example'],
+    ]) {
+      const before = causes.all.length;
+      run('dpkg', ...dpkg, ...action);
+      await causes.next(of('var/lib/dpkg/status'), before);
+      await causes.next(of('var/log/dpkg.log'), before);
+    }
   });
 
   it('says nothing of other files beside them', async () => {

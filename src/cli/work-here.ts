@@ -1,0 +1,42 @@
+import type { Config } from '../config/config.ts';
+import { Caretakers } from '../jobs/caretakers.ts';
+import { ImagesLock } from '../jobs/images-lock.ts';
+import { JobQueue } from '../jobs/queue.ts';
+import { recoverJobs } from '../jobs/recovery.ts';
+import { createLog } from '../report/log.ts';
+import type { Site } from '../steps/site.ts';
+import { systemClock } from '../system/clock.ts';
+import { treeInThread } from '../tree/in-thread.ts';
+import { version } from '../version.ts';
+import type { Connection } from './connect.ts';
+
+/**
+ * Does the work in this process, under the lock that a daemon would take.
+ * @param purpose `look` reads only; `change` first undoes what a crash left half done
+ */
+export async function workHere(config: Config, purpose: 'look' | 'change'): Promise<Connection> {
+  const log = await createLog({ destination: 'none' });
+  const site: Site = { config, log, tree: treeInThread, now: () => systemClock.now() };
+  const lock = new ImagesLock(config.paths.lock, 'ltsp-autoimage', () => recoverJobs(site));
+  const caretakers = new Caretakers({
+    site: () => site,
+    queue: new JobQueue({ concurrency: config.jobs }),
+    lock,
+    clock: systemClock,
+    head: () => ({ daemon: { running: false, version }, config: { ok: true } }),
+    onAppeared: () => {},
+    onGone: async () => {},
+  });
+  if (purpose === 'change') await caretakers.recover();
+  await caretakers.rescan();
+  // A person's Ctrl+C ends the job by undoing it, and lets go of everything.
+  const stop = (): void => void caretakers.close();
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  return {
+    control: caretakers,
+    close: async () => {
+      process.off('SIGINT', stop).off('SIGTERM', stop);
+      await caretakers.close();
+    },
+  };
+}
