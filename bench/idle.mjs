@@ -13,7 +13,20 @@ const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-idle-'));
 
 /** A chroot as far as the daemon's timers and watches go: the directories of dpkg with 2,000 package files. @param {string} chroot */
 function makeChroot(chroot) {
-  for (const name of ['bin', 'sbin', 'etc', 'var/lib/dpkg/info', 'var/lib/dpkg/updates', 'var/log', 'var/lib/apt']) {
+  for (const name of [
+    'bin',
+    'sbin',
+    'etc',
+    'lib',
+    'dev',
+    'proc',
+    'sys',
+    'run',
+    'var/lib/dpkg/info',
+    'var/lib/dpkg/updates',
+    'var/log',
+    'var/lib/apt',
+  ]) {
     fs.mkdirSync(path.join(chroot, name), { recursive: true });
   }
   for (const name of [

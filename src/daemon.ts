@@ -105,25 +105,22 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
     for (const cancel of cancelRescans) cancel();
     cancelRescans = RESCANS.map((delay) => systemClock.after(delay, () => void rescan()));
   }
-  const everyone = (notice: (caretaker: Caretaker) => void): void => caretakers.all.forEach(notice);
 
   function startNightly(): Started {
     const { lastRun } = readScheduleMemory(config.paths);
-    return startSchedule({
-      ...config.schedule,
-      lastRun,
-      now,
-      onRun: async (when) => {
-        log.info(
-          'schedule.run',
-          { when },
-          `nightly look at every chroot${when === 'missed' ? ', which was missed' : ''}`,
-        );
-        writeScheduleMemory(config.paths, { lastRun: now() });
-        await rescan();
-        everyone((caretaker) => caretaker.notice({ kind: 'schedule' }));
-      },
-    });
+    // else a machine that is off every night would never count one as missed
+    if (lastRun === null) writeScheduleMemory(config.paths, { lastRun: now() });
+    const onRun = (when: 'on time' | 'missed'): void => {
+      lookAtAll(when).catch((error) => log.error('schedule.run', { when }, messageOf(error)));
+    };
+    return startSchedule({ ...config.schedule, lastRun, now, onRun });
+  }
+
+  async function lookAtAll(when: 'on time' | 'missed'): Promise<void> {
+    log.info('schedule.run', { when }, `nightly look at every chroot${when === 'missed' ? ', which was missed' : ''}`);
+    writeScheduleMemory(config.paths, { lastRun: now() });
+    await rescan();
+    for (const caretaker of caretakers.all) caretaker.notice({ kind: 'schedule' });
   }
 
   async function watchConfig(): Promise<Started> {

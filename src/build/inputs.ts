@@ -1,38 +1,49 @@
+import fs from 'node:fs';
 import type { Chroot } from '../chroot/chroot.ts';
 import { kernelsReadZstd } from '../chroot/compression.ts';
 import { inputsDigest } from '../chroot/inputs.ts';
 import type { ChrootConfig, Config } from '../config/config.ts';
+import { UserError } from '../errors.ts';
 import type { Look, Tree } from '../tree/look.ts';
 import { type Compression, chooseCompression } from './compression.ts';
 import { type Selection, selectionOf } from './selection.ts';
 import { compressionName } from './space.ts';
 
-/** What an image would be made of now. `digest` is the one digest that decides whether a rebuild is due. */
-export type Inputs = {
-  digest: string;
-  look: Look;
+/** What of a chroot goes into its image, and how. */
+export type Recipe = {
   selection: Selection;
   compression: Compression;
   kernels: readonly string[];
 };
 
+/** What an image would be made of now. `digest` is the one digest that decides whether a rebuild is due. */
+export type Inputs = { digest: string; look: Look };
+
+/** @throws UserError when the chroot is not there */
+export function recipeOf(config: Config, chroot: Chroot, settings: ChrootConfig): Recipe {
+  // it may have gone since somebody saw it
+  if (!fs.existsSync(chroot.path)) throw new UserError(`cannot read ${chroot.path}: it does not exist`);
+  const support = kernelsReadZstd(chroot.path);
+  const { compression } = chooseCompression(settings.build, support);
+  return { selection: selectionOf(config, settings, chroot), compression, kernels: support.kernels };
+}
+
 /**
  * Looks at a chroot: walks its whole tree.
- * @param manifestFile where the walk's manifest is written, or null
+ * @param manifest `file`: where the walk's manifest is written; `readSince`: see `LookRequest`
  * @throws UserError when the chroot cannot be read
  */
 export async function inputsOf(
-  context: { config: Config; tree: Tree },
+  tree: Tree,
   chroot: Chroot,
-  settings: ChrootConfig,
-  manifestFile: string | null,
+  { selection, compression }: Recipe,
   signal: AbortSignal,
+  manifest?: { file: string; readSince: string },
 ): Promise<Inputs> {
-  const selection = selectionOf(context.config, settings, chroot);
-  const support = kernelsReadZstd(chroot.path);
-  const { compression } = chooseCompression(settings.build, support);
   const walk = { root: chroot.path, ...selection, skipContents: [] };
-  const look = await context.tree.look(manifestFile === null ? walk : { ...walk, manifestFile }, signal);
+  const request =
+    manifest === undefined ? walk : { ...walk, manifestFile: manifest.file, readSince: manifest.readSince };
+  const look = await tree.look(request, signal);
   const digest = inputsDigest({ tree: look.digest, options: { compression: compressionName(compression) } });
-  return { digest, look, selection, compression, kernels: support.kernels };
+  return { digest, look };
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { UserError } from '../errors.ts';
 import type { Compression } from './compression.ts';
 
-/** The last image of the same chroot: its size, and how much data it was made of. */
+/** The last image of the same chroot. */
 export type FormerImage = { size: number; compression: string };
 
 const MEGABYTE = 1_000_000;
@@ -10,14 +10,17 @@ const MEGABYTE = 1_000_000;
 /** The largest ratio of image to data seen with each compressor on Debian chroots, rounded up. */
 const RATIO: Record<Compression['type'], number> = { gzip: 0.45, zstd: 0.45, xz: 0.4, lzo: 0.55, lz4: 0.6, none: 1.05 };
 
+/** Bytes that a build may need, by the last image when that had the same compression: a fifth more; else null. */
+export function spaceByFormer(compression: Compression, former: FormerImage | null): number | null {
+  if (former === null || former.compression !== compressionName(compression)) return null;
+  return Math.max(Math.ceil(former.size * 1.2), 4 * MEGABYTE);
+}
+
 /**
- * Bytes that a build may need: a fifth more than the last image of the same compression, else by the size of the tree.
+ * Bytes that a build may need, by the size of the tree.
  * @param data bytes of all files that go into the image
  */
-export function spaceNeeded(data: number, compression: Compression, former: FormerImage | null): number {
-  if (former !== null && former.compression === compressionName(compression)) {
-    return Math.max(Math.ceil(former.size * 1.2), 4 * MEGABYTE);
-  }
+export function spaceByTree(compression: Compression, data: number): number {
   return Math.max(Math.ceil(data * RATIO[compression.type]), 4 * MEGABYTE);
 }
 
@@ -26,16 +29,25 @@ export function compressionName({ type, level }: Compression): string {
   return level === 0 ? type : `${type} ${level}`;
 }
 
+/** True when so many bytes are free in the directory. */
+export function hasSpace(directory: string, needed: number): boolean {
+  return freeSpace(directory) >= needed;
+}
+
 /**
  * Makes sure that there is room for the image before minutes are spent on it.
  * @throws UserError with name, needed and free
  */
 export function requireSpace(name: string, directory: string, needed: number): void {
-  const { bavail, bsize } = fs.statfsSync(directory);
-  const free = bavail * bsize;
+  const free = freeSpace(directory);
   if (free >= needed) return;
   const words = `about ${Math.ceil(needed / MEGABYTE)} MB needed in ${directory}, ${Math.floor(free / MEGABYTE)} MB free`;
   throw new UserError(
-    `cannot build ${name}: ${words} (make room there; older generations are in ${directory}/.generations/${name})`,
+    `cannot build ${name}: ${words} (make room there; generations that nobody uses have been removed already)`,
   );
+}
+
+function freeSpace(directory: string): number {
+  const { bavail, bsize } = fs.statfsSync(directory);
+  return bavail * bsize;
 }

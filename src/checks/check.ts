@@ -1,5 +1,6 @@
-import { CancelledError, messageOf, RejectedError } from '../errors.ts';
+import { messageOf, RejectedError } from '../errors.ts';
 import type { CheckResult } from '../store/generation.ts';
+import { together } from '../system/together.ts';
 
 /**
  * One check of an image. `run` returns what it saw, in words, and throws RejectedError with what is wrong. Any other
@@ -21,26 +22,8 @@ export type Verdict =
  * @throws CancelledError when `signal` ends them; the error of a check that could not be made
  */
 export async function runChecks(checks: readonly Check[], timeout: number, signal: AbortSignal): Promise<Verdict> {
-  // one that could not be made ends the others: nothing of theirs may outlive this call
-  const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
-  const running = checks.map(async (check) => {
-    try {
-      return await runCheck(check, timeout, either);
-    } catch (error) {
-      stop.abort();
-      throw error;
-    }
-  });
-  const settled = await Promise.allSettled(running);
-  if (signal.aborted) throw new CancelledError('the checks were stopped');
-  const results: CheckResult[] = [];
-  let unmade: unknown;
-  for (const one of settled) {
-    if (one.status === 'fulfilled') results.push(one.value);
-    else if (unmade === undefined || unmade instanceof CancelledError) unmade = one.reason;
-  }
-  if (unmade !== undefined) throw unmade;
+  const tasks = checks.map((check) => (either: AbortSignal) => runCheck(check, timeout, either));
+  const results = await together<CheckResult[]>(signal, tasks);
   const failed = results.filter((result) => !result.passed);
   if (failed.length === 0) return { kind: 'passed', results };
   return { kind: 'rejected', results, reason: failed.map((result) => result.message).join('; ') };

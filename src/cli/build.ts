@@ -1,5 +1,6 @@
 import { UsageError } from '../errors.ts';
 import { exitCodeOf } from '../report/control.ts';
+import { chrootArgument } from './chroot-argument.ts';
 import { connect } from './connect.ts';
 import type { GlobalOptions } from './exit.ts';
 import { sayOutcomes } from './outcomes.ts';
@@ -14,7 +15,7 @@ export async function build(globals: GlobalOptions, names: string[], options: Bu
   const progress = progressLine(process.stderr);
   try {
     const request = {
-      names,
+      names: names.map(chrootArgument),
       scope: names.length === 0 ? 'all' : 'named',
       force: options.force === true ? 'force' : 'if changed',
       locks: options.wait ? 'wait' : 'no wait',

@@ -1,4 +1,5 @@
 import { exitCodeOf } from '../report/control.ts';
+import { chrootArgument } from './chroot-argument.ts';
 import { connect } from './connect.ts';
 import type { GlobalOptions } from './exit.ts';
 import { sayOutcomes } from './outcomes.ts';
@@ -7,7 +8,7 @@ import { sayOutcomes } from './outcomes.ts';
 export async function release(globals: GlobalOptions, name: string): Promise<number> {
   const { control, close } = await connect(globals, 'change');
   try {
-    const outcomes = [await control.release(name)];
+    const outcomes = [await control.release(chrootArgument(name))];
     sayOutcomes(outcomes);
     return exitCodeOf(outcomes);
   } finally {

@@ -1,9 +1,10 @@
+import fs from 'node:fs';
 import type { Config } from '../config/config.ts';
 import { Caretakers } from '../jobs/caretakers.ts';
 import { ImagesLock } from '../jobs/images-lock.ts';
 import { JobQueue } from '../jobs/queue.ts';
 import { recoverJobs } from '../jobs/recovery.ts';
-import { createLog } from '../report/log.ts';
+import { createLog, type LogEvent } from '../report/log.ts';
 import type { Site } from '../steps/site.ts';
 import { systemClock } from '../system/clock.ts';
 import { treeInThread } from '../tree/in-thread.ts';
@@ -15,7 +16,7 @@ import type { Connection } from './connect.ts';
  * @param purpose `look` reads only; `change` first undoes what a crash left half done
  */
 export async function workHere(config: Config, purpose: 'look' | 'change'): Promise<Connection> {
-  const log = await createLog({ destination: 'none' });
+  const log = { ...(await createLog({ destination: 'none' })), warn: say, error: say };
   const site: Site = { config, log, tree: treeInThread, now: () => systemClock.now() };
   const lock = new ImagesLock(config.paths.lock, 'ltsp-autoimage', () => recoverJobs(site));
   const caretakers = new Caretakers({
@@ -27,7 +28,8 @@ export async function workHere(config: Config, purpose: 'look' | 'change'): Prom
     onAppeared: () => {},
     onGone: async () => {},
   });
-  if (purpose === 'change') await caretakers.recover();
+  // the lock would make a base directory that is not there
+  if (purpose === 'change' && fs.existsSync(config.base)) await caretakers.recover();
   await caretakers.rescan();
   // A person's Ctrl+C ends the job by undoing it, and lets go of everything.
   const stop = (): void => void caretakers.close();
@@ -39,4 +41,11 @@ export async function workHere(config: Config, purpose: 'look' | 'change'): Prom
       await caretakers.close();
     },
   };
+}
+
+/** What no answer to the command says: the rest of the log would say twice what came of it. */
+const BESIDE: readonly LogEvent[] = ['chroot.problem', 'image.aftermath', 'recovery.done', 'recovery.failed'];
+
+function say(event: LogEvent, _fields: unknown, message: string): void {
+  if (BESIDE.includes(event)) process.stderr.write(`${message}\n`);
 }

@@ -1,11 +1,11 @@
-import { inputsOf } from '../build/inputs.ts';
+import { inputsOf, recipeOf } from '../build/inputs.ts';
 import type { Chroot } from '../chroot/chroot.ts';
 import { readPackages } from '../chroot/dpkg-state.ts';
 import { lockHolders } from '../chroot/package-lock.ts';
 import { type ChrootConfig, configOf } from '../config/config.ts';
 import { type Cause, describeCause, isAsked } from '../decide/event.ts';
 import type { Decision } from '../decide/plan.ts';
-import { note, type Pending, type Readiness, settle } from '../decide/settle.ts';
+import { isForced, note, type Pending, type Readiness, settle } from '../decide/settle.ts';
 import { BusyError, CancelledError, messageOf } from '../errors.ts';
 import type { BuildRequest, Outcome } from '../report/control.ts';
 import type { Site } from '../steps/site.ts';
@@ -77,6 +77,7 @@ export class Caretaker {
 
   /** Asks for a look at once and a build if one is due, or in any case; resolves when it is done or refused. */
   ask(request: Pick<BuildRequest, 'force' | 'locks'>, listener: Listener): Promise<Outcome> {
+    if (this.#stop.signal.aborted) return Promise.resolve(stopped(this.chroot.name));
     const answer = this.#askers.add(request.locks, listener);
     this.notice({ kind: 'command', force: request.force });
     return answer;
@@ -97,11 +98,13 @@ export class Caretaker {
       );
       return { name, id: null, ...result };
     };
-    try {
-      return await queue.submit({ name, kind: 'revert', run: job });
-    } catch (error) {
-      return { name, kind: 'failed', message: messageOf(error), id: null };
-    }
+    const outcome = await queue.submit({ name, kind: 'revert', run: job }).catch((error): Outcome => {
+      const { kind, message } = resultOfError(error);
+      return { name, kind, message, id: null };
+    });
+    // it may have ended a build for nothing, which is still due
+    if (outcome.kind !== 'reverted') this.notice({ kind: 'look' });
+    return outcome;
   }
 
   /** Ends what is running, undone, and takes no more events. */
@@ -111,8 +114,7 @@ export class Caretaker {
     this.#retry?.();
     this.#parts.queue.cancel(this.chroot.name, 'the program is stopping');
     await this.#working;
-    this.#served.answer({ name: this.chroot.name, kind: 'cancelled', message: 'the program is stopping', id: null });
-    this.#askers.answer({ name: this.chroot.name, kind: 'cancelled', message: 'the program is stopping', id: null });
+    for (const askers of [this.#served, this.#askers]) askers.answer(stopped(this.chroot.name));
   }
 
   #consider(): void {
@@ -121,7 +123,7 @@ export class Caretaker {
     this.#retry?.();
     this.#retry = null;
     this.#working = this.#work()
-      .catch((error) => this.#failed(messageOf(error)))
+      .catch((error) => this.#unready(error))
       .finally(() => {
         this.#working = null;
         if (this.#pending !== undefined && this.#wake === null && !this.#stop.signal.aborted) this.#consider();
@@ -151,7 +153,17 @@ export class Caretaker {
 
   #readiness(): Readiness {
     const holders = lockHolders(this.chroot);
-    return { holders, unfinished: holders.length > 0 ? [] : readPackages(this.chroot).unfinished };
+    if (holders.length === 0) return { holders, unfinished: readPackages(this.chroot).unfinished };
+    // of a lock such as ours the kernel does not tell who has it
+    const builder = this.#parts.lock.holderFor(`build ${this.chroot.name}`);
+    return { holders: builder === undefined ? holders : [builder], unfinished: [] };
+  }
+
+  /** It cannot even be told whether the chroot may be read. What is pending waits for the next try as well. */
+  #unready(error: unknown): void {
+    this.#pending = undefined;
+    this.#served.join(this.#askers);
+    this.#finish(failureOf(this.#parts.site(), this.chroot.name, error), []);
   }
 
   /** Those who would not wait get their answer, and all when a package is broken that no running program will finish. */
@@ -186,33 +198,41 @@ export class Caretaker {
     this.#activity = { kind: 'looking' };
     this.#served.join(this.#askers);
     try {
-      const { digest } = await inputsOf(site, this.chroot, settings, null, this.#stop.signal);
+      const recipe = recipeOf(site.config, this.chroot, settings);
+      const { digest } = await inputsOf(site.tree, this.chroot, recipe, this.#stop.signal);
       rememberLook(site, name, digest);
       const decision = decisionNow(site, name, causes, digest);
       if (decision.kind === 'skip') return this.#skip(decision, causes);
       this.#activity = { kind: 'waiting', reason: 'waiting for its turn', until: null };
-      // A revert may come before its turn does: what is decided then counts.
-      const run = async (signal: AbortSignal): Promise<RebuildResult | Skip> => {
+      // A revert, or another program's build, may come first: what is decided when nobody else can come counts.
+      const job = async (signal: AbortSignal): Promise<RebuildResult | Skip> => {
         const now = decisionNow(site, name, causes, digest);
         return now.kind === 'skip' ? now : this.#build(now, settings, signal);
       };
+      const run = (signal: AbortSignal) => this.#alone(signal, job);
       const result = await this.#parts.queue.submit({ name, kind: jobKindOf(causes), run });
       if (result.kind === 'skip') this.#skip(result, causes);
-      else this.#finish(result);
+      else this.#finish(result, causes);
     } catch (error) {
-      const result = resultOfError(error);
-      if (result.kind === 'failed') site.log.warn('build.failed', { name }, result.message);
-      this.#finish(result);
+      this.#finish(failureOf(site, name, error), causes);
     }
   }
 
   #skip({ state, reason }: Skip, causes: readonly Cause[]): void {
     const { name } = this.chroot;
     this.#activity = { kind: 'idle' };
+    this.#voids = 0;
     const event = state === 'current' ? 'image.unchanged' : 'build.skipped';
     const fields = { name, state, causes: causes.map(describeCause) };
     this.#parts.site().log.info(event, fields, `${name}: nothing to build: ${reason}`);
     this.#served.answer({ name, kind: SKIPPED[state], message: `${name}: ${reason}`, id: null });
+  }
+
+  /** Under the lock of all programs that build or switch. */
+  #alone<T>(signal: AbortSignal, job: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { name } = this.chroot;
+    const onWait = this.#served.patient ? (holder: string) => this.#progress(`waiting for ${holder}`, null) : null;
+    return this.#parts.lock.during(`build ${name}`, signal, onWait, () => job(signal));
   }
 
   #build(
@@ -220,14 +240,8 @@ export class Caretaker {
     settings: ChrootConfig,
     signal: AbortSignal,
   ): Promise<RebuildResult> {
-    const { lock } = this.#parts;
-    const site = this.#parts.site();
-    const { name } = this.chroot;
     const onProgress = (text: string, percent: number | null): void => this.#progress(text, percent);
-    const onWait = this.#served.patient ? (holder: string) => onProgress(`waiting for ${holder}`, null) : null;
-    const job = (): Promise<RebuildResult> =>
-      rebuild(site, { chroot: this.chroot, settings, reason, twin, signal, onProgress });
-    return lock.during(`build ${name}`, signal, onWait, job);
+    return rebuild(this.#parts.site(), { chroot: this.chroot, settings, reason, twin, signal, onProgress });
   }
 
   #progress(text: string, percent: number | null): void {
@@ -236,21 +250,35 @@ export class Caretaker {
     this.#askers.tell(text, percent);
   }
 
-  #finish(result: RebuildResult): void {
-    const { name } = this.chroot;
+  #finish(result: RebuildResult, causes: readonly Cause[]): void {
     this.#activity = { kind: 'idle' };
     this.#voids = result.kind === 'void' ? this.#voids + 1 : 0;
-    // apt came between the look and the build, or the tree moved: no failure, and no end of the wait
-    const again = result.kind === 'busy' ? this.#served.patient : this.#voids > 0 && this.#voids < VOIDS_IN_A_ROW;
-    if (again) {
-      this.#askers.join(this.#served);
-      this.notice({ kind: 'again' });
-    } else if (result.kind === 'void' || result.kind === 'failed') {
+    if (result.kind === 'busy') {
+      this.#busy(result, causes);
+    } else if (result.kind === 'failed') {
       this.#failed(result.message);
-    } else {
+    } else if (result.kind !== 'void') {
       const id = result.kind === 'published' ? result.id : null;
-      this.#served.answer({ name, kind: result.kind, message: result.message, id });
+      this.#served.answer({ name: this.chroot.name, kind: result.kind, message: result.message, id });
+    } else if (this.#voids < VOIDS_IN_A_ROW) {
+      this.#again(causes);
+    } else {
+      this.#voids = 0;
+      this.#failed(`${result.message}, ${VOIDS_IN_A_ROW} times in a row`);
     }
+  }
+
+  /** Apt, or another program that builds, came between the look and the build: no failure, and no end of the wait. */
+  #busy({ message }: { message: string }, causes: readonly Cause[]): void {
+    this.#served.answer({ name: this.chroot.name, kind: 'busy', message, id: null }, 'impatient');
+    if (!this.#served.none || causes.some((cause) => cause.kind !== 'command')) this.#again(causes);
+  }
+
+  /** Another look, for the same people. One that was forced stays so. */
+  #again(causes: readonly Cause[]): void {
+    this.#askers.join(this.#served);
+    for (const cause of causes.filter(isForced)) this.notice(cause);
+    this.notice({ kind: 'again' });
   }
 
   /** Not built, for a reason that lies outside the image: it stays due and is tried again later. */
@@ -259,7 +287,6 @@ export class Caretaker {
     const site = this.#parts.site();
     const { name } = this.chroot;
     this.#served.answer({ name, kind: 'failed', message, id: null });
-    this.#askers.answer({ name, kind: 'failed', message, id: null });
     if (this.#stop.signal.aborted) return;
     const delay = configOf(site.config, name).watch.lookEvery;
     this.#activity = { kind: 'waiting', reason: message, until: clock.now() + delay };
@@ -272,11 +299,22 @@ const SKIPPED = { current: 'unchanged', quarantined: 'rejected', held: 'skipped'
 
 type Skip = Extract<Decision, { kind: 'skip' }>;
 
-function resultOfError(error: unknown): RebuildResult {
+function resultOfError(error: unknown): Extract<RebuildResult, { kind: 'cancelled' | 'busy' | 'failed' }> {
   const message = messageOf(error);
   if (error instanceof CancelledError) return { kind: 'cancelled', message };
   if (error instanceof BusyError) return { kind: 'busy', message, holder: error.holder };
   return { kind: 'failed', message };
+}
+
+/** What a look ended with that could not be made, or that could not go on to a build. */
+function failureOf(site: Site, name: string, error: unknown): RebuildResult {
+  const result = resultOfError(error);
+  if (result.kind === 'failed') site.log.warn('build.failed', { name }, result.message);
+  return result;
+}
+
+function stopped(name: string): Outcome {
+  return { name, kind: 'cancelled', message: 'the program is stopping', id: null };
 }
 
 function rememberLook(site: Site, name: string, inputs: string): void {

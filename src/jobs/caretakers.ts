@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Chroot } from '../chroot/chroot.ts';
 import { discover } from '../chroot/discover.ts';
-import { BusyError } from '../errors.ts';
+import { BusyError, UserError } from '../errors.ts';
 import type { BuildRequest, Control, Outcome, Progress } from '../report/control.ts';
 import type { ChrootStatus, Status } from '../report/status.ts';
 import type { Site } from '../steps/site.ts';
@@ -92,8 +92,12 @@ export class Caretakers implements Control {
     return readHistory(this.#parts.site().config.paths, name);
   }
 
+  /** @throws UserError when there is no chroot, and something that should be one */
   async build(request: BuildRequest, onProgress: (progress: Progress) => void): Promise<Outcome[]> {
     await this.rescan();
+    if (request.scope === 'all' && this.#byName.size === 0 && this.#problems.length > 0) {
+      throw new UserError(`cannot build: there is no chroot in ${this.#parts.site().config.base}`);
+    }
     const names = request.scope === 'all' ? this.all.map(({ chroot }) => chroot.name) : request.names;
     const asked = names.map(async (name): Promise<Outcome> => {
       const caretaker = this.#find(name);
@@ -144,19 +148,37 @@ export class Caretakers implements Control {
   /** By name, or by the chroot's path. */
   #find(nameOrPath: string): Caretaker | undefined {
     if (!nameOrPath.includes('/')) return this.#byName.get(nameOrPath);
-    return this.all.find((caretaker) => caretaker.chroot.path === path.resolve(nameOrPath));
+    const wanted = realPath(nameOrPath);
+    return this.all.find((caretaker) => caretaker.chroot.path === wanted);
   }
 
   #unknown(name: string): Outcome {
     const { config } = this.#parts.site();
     const names = [...this.#byName.keys()];
     const known = names.length === 0 ? `there is no chroot in ${config.base}` : `there are ${names.join(', ')}`;
-    return { name, kind: 'unknown', message: `no chroot ${name} (${known})`, id: null };
+    const why = whyNone(name.includes('/') ? path.resolve(name) : path.join(config.base, name));
+    return { name, kind: 'unknown', message: `no chroot ${name} (${why}${known})`, id: null };
   }
 }
 
 function endHold<T extends { hold: unknown }>(state: T): T & { hold: null } {
   return { ...state, hold: null };
+}
+
+/** Without symlinks, as the path of a chroot is. */
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch {
+    return path.resolve(file);
+  }
+}
+
+/** What keeps a directory from being a chroot, where it is one. */
+function whyNone(directory: string): string {
+  if (fs.existsSync(directory)) return `${directory} has no bin/true; `;
+  const isLink = fs.lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  return isLink ? `${directory} is a link that leads nowhere; ` : '';
 }
 
 /** Names that have generations. */

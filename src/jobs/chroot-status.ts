@@ -1,4 +1,5 @@
 import type { Chroot } from '../chroot/chroot.ts';
+import { messageOf } from '../errors.ts';
 import type { ChrootStatus, ImageStatus } from '../report/status.ts';
 import type { Site } from '../steps/site.ts';
 import { type ChrootState, readChrootState } from '../store/chroot-state.ts';
@@ -7,8 +8,19 @@ import { type LinkTarget, readLinks } from '../store/links.ts';
 import { generations } from '../store/records.ts';
 import type { Activity } from './caretaker.ts';
 
-/** What `status` says of one chroot: what is on disk, and what its caretaker does. */
+/**
+ * What `status` says of one chroot: what is on disk, and what its caretaker does. Where the disk cannot be read that is
+ * what it says: the other chroots have their status all the same.
+ */
 export function chrootStatus(site: Site, chroot: Chroot, activity: Activity | { kind: 'absent' }): ChrootStatus {
+  try {
+    return statusOnDisk(site, chroot, activity);
+  } catch (error) {
+    return { ...chroot, current: null, previous: null, state: 'waiting', reason: messageOf(error) };
+  }
+}
+
+function statusOnDisk(site: Site, chroot: Chroot, activity: Activity | { kind: 'absent' }): ChrootStatus {
   const { paths } = site.config;
   const { name, path } = chroot;
   const links = readLinks(paths, name);

@@ -2,7 +2,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, CancelledError } from '../errors.ts';
 import { makeDirectory } from '../system/durable.ts';
-import { FileLock } from '../system/file-lock.ts';
+import { FileLock, holderOf } from '../system/file-lock.ts';
+import { isRunning } from '../system/processes.ts';
 
 /** How often a lock that another program has is tried again. The kernel can tell, but only to a blocked thread. */
 const RETRY = 500;
@@ -50,6 +51,13 @@ export class ImagesLock {
         this.#held = null;
       }
     }
+  }
+
+  /** The other program that has the lock for `what`, as it noted itself there: "ltsp-autoimage (pid 1234)". */
+  holderFor(what: string): string | undefined {
+    const holder = this.#held === null ? holderOf(this.#file) : undefined;
+    if (holder === undefined || holder.what !== what || !isRunning(holder.pid)) return undefined;
+    return `${holder.program} (pid ${holder.pid})`;
   }
 
   async #acquire(what: string, signal: AbortSignal, onWait: ((holder: string) => void) | null): Promise<void> {

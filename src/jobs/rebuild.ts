@@ -1,18 +1,17 @@
 import type { Chroot } from '../chroot/chroot.ts';
 import type { ChrootConfig } from '../config/config.ts';
 import { BusyError, CancelledError, messageOf, RejectedError, VoidError } from '../errors.ts';
-import { imagesInUse } from '../serve/open-images.ts';
 import { build } from '../steps/build.ts';
 import { checkCandidate } from '../steps/check-candidate.ts';
 import { checkLive } from '../steps/check-live.ts';
 import { lockPackages, releasePackages } from '../steps/lock-packages.ts';
+import { pruneGenerations } from '../steps/prune.ts';
 import { publish } from '../steps/publish.ts';
 import type { Candidate, RebuildJob, Site } from '../steps/site.ts';
 import { updateChrootState } from '../store/chroot-state.ts';
 import { appendHistory } from '../store/history.ts';
-import { generationDirectory, imageOf } from '../store/layout.ts';
+import { readLinks } from '../store/links.ts';
 import { newId, writeRecord } from '../store/records.ts';
-import { prune } from '../store/retention.ts';
 import { Journal } from './journal.ts';
 import { runJob } from './runner.ts';
 
@@ -49,7 +48,8 @@ export async function rebuild(site: Site, request: RebuildRequest): Promise<Rebu
   site.log.info('build.started', { name, id, reason: request.reason }, `${name}: building, since ${request.reason}`);
   try {
     const journal = Journal.open(paths, { kind: 'rebuild', name, id });
-    await runJob({ steps: REBUILD_STEPS, job, site, journal, signal: request.signal });
+    const log = (message: string): void => site.log.error('undo.failed', { name, id }, message);
+    await runJob({ steps: REBUILD_STEPS, job, site, journal, signal: request.signal, log });
     return published(site, job, Math.round(performance.now() - started));
   } catch (error) {
     return notPublished(site, job, error);
@@ -78,27 +78,9 @@ function published(site: Site, job: RebuildJob, total: number): RebuildResult {
     const at = new Date(site.now()).toISOString();
     appendHistory(paths, { at, name, event: 'published', id: job.id, reason: job.reason, message, digest, size, took });
   });
-  attempt(site, name, () => pruneGenerations(site, job));
+  attempt(site, name, () => pruneGenerations(site, name, job.settings.keep));
   site.log.info('image.published', { name, id: job.id, digest, size, took }, message);
   return { kind: 'published', id: job.id, message };
-}
-
-function pruneGenerations(site: Site, job: RebuildJob): void {
-  const { paths } = site.config;
-  const { name } = job.chroot;
-  const { generations: keep, grace } = job.settings.keep;
-  const removed = prune(paths, name, { keep, grace, now: site.now() }, (ids) => {
-    const files = new Map(ids.map((id) => [imageOf(paths, name, id), id]));
-    const used = imagesInUse([...files.keys()]);
-    return new Set([...files].filter(([file]) => used.has(file)).map(([, id]) => id));
-  });
-  for (const id of removed) {
-    site.log.info(
-      'image.pruned',
-      { name, id },
-      `${name}: removed generation ${id} from ${generationDirectory(paths, name)}`,
-    );
-  }
 }
 
 function attempt(site: Site, name: string, effect: () => void): void {
@@ -117,7 +99,7 @@ function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResul
   if (error instanceof CancelledError || job.signal.aborted) {
     return { kind: 'cancelled', message: `the build of ${name} was stopped; nothing has changed for clients` };
   }
-  const result = resultOf(name, error, why);
+  const result = resultOf(site, name, error, why);
   if (result.kind === 'rejected' && job.candidate !== null) {
     const { inputs } = job.candidate;
     attempt(site, name, () => {
@@ -137,15 +119,20 @@ function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResul
 }
 
 function resultOf(
+  site: Site,
   name: string,
   error: unknown,
   why: string,
 ): { kind: 'rejected' | 'void' | 'failed'; message: string } {
   if (error instanceof RejectedError) {
-    const message = `the new image of ${name} was rejected and the old one is live: ${why}`;
+    const live =
+      readLinks(site.config.paths, name).current.kind === 'absent'
+        ? 'there is none that clients could get'
+        : 'the old one is live';
+    const message = `the new image of ${name} was rejected and ${live}: ${why}`;
     return { kind: 'rejected', message };
   }
   if (error instanceof VoidError) return { kind: 'void', message: why };
-  const message = why.startsWith('cannot') ? why : `cannot build ${name}: ${why}`;
+  const message = why.startsWith(`cannot build ${name}`) ? why : `cannot build ${name}: ${why}`;
   return { kind: 'failed', message };
 }

@@ -26,7 +26,8 @@ export async function revert(
     const job: RevertJob = { ...site, ...request };
     const left = currentOf(site, name);
     const journal = Journal.open(paths, { kind: 'revert', name, id: request.to ?? 'previous' });
-    await runJob({ steps: REVERT_STEPS, job, site, journal, signal: request.signal });
+    const log = (message: string): void => site.log.error('undo.failed', { name }, message);
+    await runJob({ steps: REVERT_STEPS, job, site, journal, signal: request.signal, log });
     const id = currentOf(site, name) ?? '';
     const at = new Date(site.now()).toISOString();
     const reason = 'reverted by hand';

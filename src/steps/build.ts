@@ -1,17 +1,20 @@
 import fs from 'node:fs';
 import * as z from 'zod';
-import { inputsOf } from '../build/inputs.ts';
+import { type Inputs, inputsOf, type Recipe, recipeOf } from '../build/inputs.ts';
 import { mksquashfs } from '../build/mksquashfs.ts';
-import { compressionName, requireSpace, spaceNeeded } from '../build/space.ts';
+import { compressionName, requireSpace, spaceByFormer, spaceByTree } from '../build/space.ts';
 import { readPackages } from '../chroot/dpkg-state.ts';
 import { VoidError } from '../errors.ts';
 import { imageAccess } from '../serve/image-access.ts';
-import { digestOf } from '../store/digest.ts';
+import { type Digest, digestOf } from '../store/digest.ts';
 import { candidateOf as candidateFile, generationDirectory, manifestOf } from '../store/layout.ts';
 import { readLinks } from '../store/links.ts';
 import { generations, removeGeneration } from '../store/records.ts';
-import { syncFile } from '../system/durable.ts';
+import { syncFiles } from '../system/durable.ts';
+import { together } from '../system/together.ts';
+import { readingFromNow } from '../tree/look.ts';
 import { releasePackages } from './lock-packages.ts';
+import { makeRoomFor } from './prune.ts';
 import type { RebuildJob, Site } from './site.ts';
 import { defineStep } from './step.ts';
 
@@ -28,32 +31,30 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
     const started = performance.now();
 
     job.onProgress('reading the chroot', null);
-    const inputs = await inputsOf(job, chroot, settings, manifestFile, signal);
+    const recipe = recipeOf(config, chroot, settings);
     const { packages } = readPackages(chroot);
-    const { compression, selection, look } = inputs;
-    requireSpace(name, config.paths.images, spaceNeeded(look.bytes, compression, formerImage(job)));
-
-    await mksquashfs({
-      source: chroot.path,
-      image: file,
-      compression,
-      excludes: selection.excludePatterns,
-      nice: settings.build.nice,
-      signal,
-      onPercent: (percent) => job.onProgress('building the image', percent),
-    });
-    // What counts is that the tree stood still from before the first walk to after the last byte was read.
-    const walk = { root: chroot.path, ...selection, skipContents: [], manifestFile };
-    const changes = await job.tree.compareWalk(walk, signal);
-    releasePackages(job);
-    if (changes.length > 0) throw new VoidError(movedMessage(name, changes));
-
+    const byFormer = spaceByFormer(recipe.compression, formerImage(job));
+    if (byFormer !== null) haveSpace(job, byFormer);
+    const manifest = { file: manifestFile, readSince: readingFromNow() };
+    const walk = (stop: AbortSignal): Promise<Inputs> => inputsOf(job.tree, chroot, recipe, stop, manifest);
+    const make = (stop: AbortSignal): Promise<void> => makeImage(job, recipe, file, stop);
+    let inputs: Inputs;
+    if (byFormer === null) {
+      inputs = await walk(signal);
+      haveSpace(job, spaceByTree(recipe.compression, inputs.look.bytes));
+      await make(signal);
+    } else {
+      [inputs] = await together<[Inputs, unknown]>(signal, [walk, make]);
+    }
     const { mode, gid } = imageAccess(config, settings.serve);
     if (gid !== null) fs.chownSync(file, 0, gid);
     fs.chmodSync(file, mode);
-    syncFile(file);
-    syncFile(manifestFile);
-    const { digest, size } = await digestOf(file, signal);
+
+    const [, , { digest, size }] = await together<[unknown, unknown, Digest]>(signal, [
+      (stop) => requireStill(job, recipe, manifestFile, stop),
+      async () => syncFiles([file, manifestFile]),
+      (stop) => digestOf(file, stop),
+    ]);
     job.candidate = {
       id,
       name,
@@ -63,10 +64,10 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
       builder: 'mksquashfs',
       inputs: inputs.digest,
       reason: job.reason,
-      compression: compressionName(compression),
-      entries: look.entries,
+      compression: compressionName(recipe.compression),
+      entries: inputs.look.entries,
       packages,
-      kernels: [...inputs.kernels],
+      kernels: [...recipe.kernels],
       checks: [],
       took: { build: Math.round(performance.now() - started) },
       replacedAt: null,
@@ -74,6 +75,45 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
   },
   undo: ({ config }, { name, id }) => removeGeneration(config.paths, name, id),
 });
+
+/** Makes sure that there is room, also at the cost of generations that nobody uses. */
+function haveSpace(job: RebuildJob, needed: number): void {
+  makeRoomFor(job, job.chroot.name, job.settings.keep, needed);
+  requireSpace(job.chroot.name, job.config.paths.images, needed);
+}
+
+function makeImage(
+  job: RebuildJob,
+  { compression, selection }: Recipe,
+  image: string,
+  signal: AbortSignal,
+): Promise<void> {
+  return mksquashfs({
+    source: job.chroot.path,
+    image,
+    compression,
+    excludes: selection.excludePatterns,
+    nice: job.settings.build.nice,
+    signal,
+    onPercent: (percent) => job.onProgress('building the image', percent),
+  });
+}
+
+/**
+ * The tree must have stood still from before anybody read it to after the last byte was read; then the packages are free.
+ * @throws VoidError naming what changed
+ */
+async function requireStill(
+  job: RebuildJob,
+  { selection }: Recipe,
+  manifestFile: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const walk = { root: job.chroot.path, ...selection, skipContents: [], manifestFile };
+  const changes = await job.tree.compareWalk(walk, signal);
+  releasePackages(job);
+  if (changes.length > 0) throw new VoidError(movedMessage(job.chroot.name, changes));
+}
 
 function formerImage({ config, chroot }: RebuildJob): { size: number; compression: string } | null {
   const { current } = readLinks(config.paths, chroot.name);
@@ -84,5 +124,5 @@ function formerImage({ config, chroot }: RebuildJob): { size: number; compressio
 function movedMessage(name: string, changes: readonly { message: string }[]): string {
   const [first] = changes;
   const more = changes.length > 1 ? ` and ${changes.length - 1} more` : '';
-  return `cannot use the image of ${name}: the chroot changed while it was read (${first?.message ?? ''}${more}); it is built again`;
+  return `cannot use the image of ${name}: the chroot changed while it was read (${first?.message ?? ''}${more})`;
 }

@@ -44,14 +44,43 @@ export function prune(
   retention: Retention,
   inUse: (ids: string[]) => ReadonlySet<string>,
 ): string[] {
+  const removed = removable(paths, name, retention, inUse);
+  for (const id of removed) removeGeneration(paths, name, id);
+  return removed;
+}
+
+function removable(
+  paths: StorePaths,
+  name: string,
+  retention: Retention,
+  inUse: (ids: string[]) => ReadonlySet<string>,
+): string[] {
   const { current, previous } = readLinks(paths, name);
   const idOf = (link: typeof current): string | null => (link.kind === 'generation' ? link.id : null);
   const links = { current: idOf(current), previous: idOf(previous) };
   const all = generations(paths, name).generations;
   const due = superfluous(all, links, { ...retention, inUse: new Set() });
-  if (due.length === 0) return [];
-  const removed = superfluous(all, links, { ...retention, inUse: inUse(due) });
-  for (const id of removed) removeGeneration(paths, name, id);
+  return due.length === 0 ? [] : superfluous(all, links, { ...retention, inUse: inUse(due) });
+}
+
+/**
+ * Removes, oldest first, what may go until there is enough room; all of it may be needed.
+ * @param hasRoom asked before each removal
+ * @returns ids of those removed
+ */
+export function makeRoom(
+  paths: StorePaths,
+  name: string,
+  retention: Retention,
+  inUse: (ids: string[]) => ReadonlySet<string>,
+  hasRoom: () => boolean,
+): string[] {
+  const removed: string[] = [];
+  for (const id of removable(paths, name, retention, inUse)) {
+    if (hasRoom()) break;
+    removeGeneration(paths, name, id);
+    removed.push(id);
+  }
   return removed;
 }
 

@@ -20,13 +20,15 @@ export function syncDirectory(directory: string): void {
   }
 }
 
-/** fsync(2) of a file's data. */
-export function syncFile(file: string): void {
-  const fd = fs.openSync(file, 'r');
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
+/** fsync(2) of files' data, without holding anything else up meanwhile. */
+export async function syncFiles(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    const handle = await fs.promises.open(file, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 }
 

@@ -21,7 +21,8 @@ export type WalkRequest = {
   skipContents: readonly string[];
 };
 
-export type LookRequest = WalkRequest & { manifestFile?: string };
+/** `readSince`: when somebody else began to read the tree, in nanoseconds since the epoch, if that was before the walk. */
+export type LookRequest = WalkRequest & { manifestFile?: string; readSince?: string };
 export type CompareWalkRequest = WalkRequest & { manifestFile: string };
 export type CompareImageRequest = { root: string; manifestFile: string; limit: number };
 
@@ -48,7 +49,7 @@ export type Tree = {
 
 /** `Tree.look`, at once. */
 export function look(request: LookRequest): Look {
-  const started = nanosecondsNow();
+  const started = request.readSince === undefined ? nanosecondsNow() : BigInt(request.readSince);
   const entries = walkOf(request);
   const { manifestFile, ignorePatterns } = request;
   if (manifestFile !== undefined) writeManifest(manifestFile, { started, ignorePatterns, entries });
@@ -95,6 +96,11 @@ function bytesOf(entries: readonly Entry[]): number {
     bytes += size;
   }
   return bytes;
+}
+
+/** Now, as `readSince` has it. */
+export function readingFromNow(): string {
+  return String(nanosecondsNow());
 }
 
 /** Of the clock that the kernel's time stamps come from, rounded down to milliseconds. */

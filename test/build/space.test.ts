@@ -1,19 +1,18 @@
 import os from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { compressionName, requireSpace, spaceNeeded } from '../../src/build/space.ts';
+import { compressionName, requireSpace, spaceByFormer, spaceByTree } from '../../src/build/space.ts';
 
-describe('spaceNeeded', () => {
-  const zstd = { type: 'zstd', level: 6 } as const;
+const zstd = { type: 'zstd', level: 6 } as const;
 
-  it('goes by the last image of the same compression', () => {
-    expect(spaceNeeded(700e6, zstd, { size: 231e6, compression: 'zstd 6' })).toBe(277_200_000);
-  });
+it('the last image of the same compression says best how much is needed', () => {
+  expect(spaceByFormer(zstd, { size: 231e6, compression: 'zstd 6' })).toBe(277_200_000);
+  expect(spaceByFormer(zstd, { size: 241e6, compression: 'gzip' })).toBeNull();
+  expect(spaceByFormer(zstd, null)).toBeNull();
+});
 
-  it('goes by the size of the tree when there is none, or one of another compression', () => {
-    expect(spaceNeeded(700e6, zstd, null)).toBe(315_000_000);
-    expect(spaceNeeded(700e6, zstd, { size: 241e6, compression: 'gzip' })).toBe(315_000_000);
-    expect(spaceNeeded(700e6, { type: 'none', level: 0 }, null)).toBeGreaterThan(700e6);
-  });
+it('else it goes by the tree, which none of the compressors makes larger', () => {
+  expect(spaceByTree(zstd, 700e6)).toBe(315_000_000);
+  expect(spaceByTree({ type: 'none', level: 0 }, 700e6)).toBeGreaterThan(700e6);
 });
 
 it('compressionName leaves a default level out', () => {

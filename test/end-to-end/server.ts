@@ -15,6 +15,8 @@ export class Server {
   readonly base = path.join(this.root, 'opt/ltsp');
   readonly images = path.join(this.base, 'images');
   readonly trigger = path.join(this.root, 'run/ltsp-autoimage/trigger');
+  /** Environment of what is started from now on. */
+  env: NodeJS.ProcessEnv = process.env;
   #daemon: Daemon | null = null;
 
   constructor() {
@@ -52,19 +54,55 @@ export class Server {
         file.endsWith('.partial') && (fs.statSync(path.join(directory, file), { throwIfNoEntry: false })?.size ?? 0) > 0
       );
     };
-    while (!fs.readdirSync(directory).some(isWritten)) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (!fs.existsSync(directory) || !fs.readdirSync(directory).some(isWritten))
+      await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
   async start(): Promise<Daemon> {
-    this.#daemon = new Daemon(this.root);
+    this.#daemon = new Daemon(this.root, this.env);
     await this.#daemon.next('daemon.started');
     return this.#daemon;
   }
 
   /** Runs a command of the program to its end. */
-  run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  run(...args: string[]): Ran {
     const [command = '', ...rest] = args;
-    return spawnSync(process.execPath, [program, command, `--root=${this.root}`, ...rest], { encoding: 'utf8' });
+    const argv = [program, command, `--root=${this.root}`, ...rest];
+    return spawnSync(process.execPath, argv, { encoding: 'utf8', env: this.env });
+  }
+
+  /** Starts a command of the program. */
+  begin(...args: string[]): Command {
+    const [command = '', ...rest] = args;
+    return new Command([program, command, `--root=${this.root}`, ...rest], this.env);
+  }
+
+  /**
+   * Runs a shell script in a mount namespace of its own, in the server's root directory. `ltsp COMMAND …` in it is the
+   * program.
+   */
+  runScript(script: string): Ran {
+    const prelude = `set -e; ltsp() { command=$1; shift; '${process.execPath}' '${program}' "$command" '--root=${this.root}' "$@"; }`;
+    const args = ['--mount', '--propagation', 'private', 'sh', '-c', `${prelude}\n${script}`];
+    return spawnSync('unshare', args, { encoding: 'utf8', cwd: this.root, env: this.env });
+  }
+
+  /** Puts a shell script first on PATH as mksquashfs; the real one is $REAL in it, and $ROOT the server's root. */
+  fakeMksquashfs(script: string): void {
+    const real = execFileSync('which', ['mksquashfs'], { encoding: 'utf8' }).trim();
+    const directory = path.join(this.root, 'fake-bin');
+    fs.mkdirSync(directory, { recursive: true });
+    const text = `#!/bin/sh\nREAL='${real}'\nROOT='${this.root}'\n${script}\n`;
+    fs.writeFileSync(path.join(directory, 'mksquashfs'), text, { mode: 0o755 });
+    this.env = { ...process.env, PATH: `${directory}:${process.env.PATH}` };
+  }
+
+  /** From now on mksquashfs begins its file and waits until it is let go on. */
+  holdMksquashfs(): { letGo: () => void } {
+    const go = path.join(this.root, 'go');
+    fs.rmSync(go, { force: true });
+    this.fakeMksquashfs('echo begun >"$2"; until [ -e "$ROOT/go" ]; do sleep 0.05; done; exec "$REAL" "$@"');
+    return { letGo: () => fs.writeFileSync(go, '') };
   }
 
   status(): Status {
@@ -80,6 +118,44 @@ export class Server {
   }
 }
 
+export type Ran = { status: number | null; stdout: string; stderr: string };
+
+/** A command that runs. */
+export class Command {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ran>;
+  #stderr = '';
+  #wake: (() => void)[] = [];
+
+  constructor(argv: readonly string[], env: NodeJS.ProcessEnv) {
+    this.child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
+    let stdout = '';
+    this.child.stdout?.on('data', (data) => {
+      stdout += data;
+    });
+    this.child.stderr?.on('data', (data) => {
+      this.#stderr += data;
+      for (const wake of this.#wake.splice(0)) wake();
+    });
+    this.ended = new Promise((resolve) => {
+      this.child.once('close', (status) => {
+        resolve({ status, stdout, stderr: this.#stderr });
+        for (const wake of this.#wake.splice(0)) wake();
+      });
+    });
+  }
+
+  /** Resolves when it has said that on standard error. Throws when it ends before. */
+  async says(text: string): Promise<void> {
+    while (!this.#stderr.includes(text)) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        throw new Error(`it ended before it said ${text}: ${this.#stderr}`);
+      }
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
+    }
+  }
+}
+
 /** A running daemon and what it logged. */
 export class Daemon {
   readonly events: LoggedEvent[] = [];
@@ -88,8 +164,9 @@ export class Daemon {
   #stderr = '';
   #wake: (() => void)[] = [];
 
-  constructor(root: string) {
-    this.child = spawn(process.execPath, [program, 'watch', `--root=${root}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(root: string, env: NodeJS.ProcessEnv = process.env) {
+    const argv = [program, 'watch', `--root=${root}`];
+    this.child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
     let tail = '';
     this.child.stdout?.on('data', (data) => {
       const lines = `${tail}${data}`.split('\n');
