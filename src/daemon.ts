@@ -1,8 +1,9 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { type Config, configOf } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import type { Cause } from './decide/event.ts';
-import { messageOf } from './errors.ts';
+import { messageOf, UserError } from './errors.ts';
 import type { Caretaker } from './jobs/caretaker.ts';
 import { Caretakers } from './jobs/caretakers.ts';
 import { ImagesLock } from './jobs/images-lock.ts';
@@ -17,6 +18,7 @@ import { readScheduleMemory, writeScheduleMemory } from './store/schedule-memory
 import { systemClock } from './system/clock.ts';
 import { makeDirectory } from './system/durable.ts';
 import { FileLock } from './system/file-lock.ts';
+import { Turns } from './system/turns.ts';
 import type { Tree } from './tree/look.ts';
 import { version } from './version.ts';
 import { watchBase } from './watch/base-source.ts';
@@ -59,13 +61,10 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
   const site = (): Site => ({ config, log, tree, now });
   const onNotice = (text: string): void => log.warn('watch.notice', {}, text);
 
-  makeDirectory(config.paths.images, 0o755);
-  makeDirectory(config.paths.state);
-  const daemonLock = FileLock.take(path.join(config.paths.images, '.daemon.lock'), {
-    pid: process.pid,
-    program: 'ltsp-autoimage watch',
-    what: `look after ${config.base}`,
-  });
+  const locks = takeDaemonLocks(config);
+  const queue = new JobQueue({ concurrency: config.jobs });
+  const turns = new Turns();
+  let stopping = false;
 
   const head = (): Pick<Status, 'daemon' | 'config'> => ({
     daemon: { running: true, pid: process.pid, since, version },
@@ -75,7 +74,7 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
   let first: 'start' | 'appeared' = 'start';
   const caretakers = new Caretakers({
     site,
-    queue: new JobQueue({ concurrency: config.jobs }),
+    queue,
     lock: new ImagesLock(config.paths.lock, 'ltsp-autoimage', () => recoverJobs(site())),
     clock: systemClock,
     head,
@@ -109,7 +108,7 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
   function startNightly(): Started {
     const { lastRun } = readScheduleMemory(config.paths);
     // else a machine that is off every night would never count one as missed
-    if (lastRun === null) writeScheduleMemory(config.paths, { lastRun: now() });
+    if (lastRun === null) rememberRun();
     const onRun = (when: 'on time' | 'missed'): void => {
       lookAtAll(when).catch((error) => log.error('schedule.run', { when }, messageOf(error)));
     };
@@ -118,9 +117,18 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
 
   async function lookAtAll(when: 'on time' | 'missed'): Promise<void> {
     log.info('schedule.run', { when }, `nightly look at every chroot${when === 'missed' ? ', which was missed' : ''}`);
-    writeScheduleMemory(config.paths, { lastRun: now() });
+    rememberRun();
     await rescan();
     for (const caretaker of caretakers.all) caretaker.notice({ kind: 'schedule' });
+  }
+
+  /** On a full disk the worst that follows is one more look. */
+  function rememberRun(): void {
+    try {
+      writeScheduleMemory(config.paths, { lastRun: now() });
+    } catch (error) {
+      log.warn('schedule.run', {}, `cannot remember the nightly look: ${messageOf(error)}`);
+    }
   }
 
   async function watchConfig(): Promise<Started> {
@@ -137,8 +145,14 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
     return { close };
   }
 
-  /** Takes a changed config up; one that is not valid leaves the former one in force. */
-  async function reload(changed?: string): Promise<void> {
+  /** Takes a changed config up, one call after the other; one that is not valid leaves the former one in force. */
+  function reload(changed?: string): Promise<void> {
+    return turns
+      .take(async () => (stopping ? undefined : reloadNow(changed)))
+      .catch((error) => log.error('config.refused', {}, messageOf(error)));
+  }
+
+  async function reloadNow(changed?: string): Promise<void> {
     notifyReloading();
     const problem = takeConfigUp();
     configError = problem;
@@ -149,6 +163,8 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
       files = await watchConfig();
       for (const caretaker of caretakers.all) {
         await unwatch(caretaker);
+        // it may have gone meanwhile
+        if (!caretakers.all.includes(caretaker)) continue;
         watch(caretaker);
         caretaker.notice({ kind: 'config', path: changed ?? 'SIGHUP' });
       }
@@ -163,9 +179,13 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
   function takeConfigUp(): string | undefined {
     try {
       const next = load();
-      const fixed = ({ base, paths, jobs }: Config): string => JSON.stringify([base, paths, jobs]);
-      if (fixed(next) !== fixed(config)) return 'base, paths and build.jobs are taken up when the daemon starts again';
-      config = next;
+      const places = ({ base, paths }: Config): string => JSON.stringify([base, paths]);
+      if (places(next) !== places(config)) {
+        const when = 'when the daemon starts again (systemctl restart ltsp-autoimage)';
+        log.warn('config.loaded', {}, `another base or other paths are taken up ${when}; all else is in force now`);
+      }
+      config = Object.freeze({ ...next, base: config.base, paths: config.paths });
+      queue.concurrency = config.jobs;
       return undefined;
     } catch (error) {
       return messageOf(error);
@@ -174,12 +194,15 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
 
   const started: Started[] = [];
   const stop = async (): Promise<void> => {
+    stopping = true;
     notifySystemd('STOPPING=1');
     log.info('daemon.stopping', {}, 'stopping');
-    for (const one of started.toReversed()) await one.close();
-    await Promise.all(caretakers.all.map(unwatch));
+    // builds end at once, so that those who wait for one hear of it before the socket closes
     await caretakers.close();
-    daemonLock.release();
+    await turns.take(async () => {});
+    for (const one of started.toReversed()) await one.close();
+    await Promise.all([...sources.keys()].map(unwatch));
+    for (const one of locks) one.release();
   };
   let schedule: Started = { close: () => {} };
   let files: Started = { close: () => {} };
@@ -220,6 +243,26 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
   notifySystemd('READY=1');
   log.info('daemon.started', { version, base: config.base }, `looking after the chroots of ${config.base}`);
   return { reload: () => reload(), stop };
+}
+
+/**
+ * One daemon for one state directory and for one base directory. A base that is not there, perhaps because its disk is not
+ * mounted, is waited for and not made.
+ * @throws BusyError with the pid of the daemon that has it
+ */
+function takeDaemonLocks({ base, paths }: Config): FileLock[] {
+  const holder = { pid: process.pid, program: 'ltsp-autoimage watch', what: `look after ${base}` };
+  makeDirectory(paths.state);
+  const locks = [FileLock.take(path.join(paths.state, 'daemon.lock'), holder)];
+  if (!fs.existsSync(base)) return locks;
+  try {
+    makeDirectory(paths.images, 0o755);
+    return [...locks, FileLock.take(path.join(paths.images, '.daemon.lock'), holder)];
+  } catch (error) {
+    for (const lock of locks) lock.release();
+    if (error instanceof UserError) throw error;
+    throw new UserError(`cannot write to ${paths.images}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Events of a chroot's files, and the regular look that finds what no event told of. */

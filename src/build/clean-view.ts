@@ -71,9 +71,10 @@ exec cat
  * @throws UserError when the kernel has no overlayfs, or with what mount(8) said; CancelledError
  */
 export async function openCleanView(options: CleanViewOptions): Promise<CleanView> {
-  const { chroot, submounts, mountPoint, signal } = options;
+  const { submounts, signal } = options;
+  const [chroot, base] = [path.resolve(options.chroot), path.resolve(options.mountPoint)];
   if (signal?.aborted === true) throw cancelled();
-  const [file, args] = confined('sh', ['-c', SCRIPT, 'sh', mountPoint, chroot, ...submounts]);
+  const [file, args] = confined('sh', ['-c', SCRIPT, 'sh', base, chroot, ...submounts]);
   const keeper = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
   const ended = new Promise<void>((resolve) => {
     keeper.once('close', () => resolve());
@@ -88,8 +89,8 @@ export async function openCleanView(options: CleanViewOptions): Promise<CleanVie
   };
   try {
     const pid = await keeperPid(keeper, chroot, signal);
-    const root = path.join('/proc', String(pid), 'root', path.resolve(mountPoint), 'view');
-    return { root, namespace: `/proc/${pid}/ns/mnt`, base: path.resolve(mountPoint), close };
+    const root = path.join('/proc', String(pid), 'root', base, 'view');
+    return { root, namespace: `/proc/${pid}/ns/mnt`, base, close };
   } catch (error) {
     await close();
     throw error;

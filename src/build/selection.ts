@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import type { Chroot } from '../chroot/chroot.ts';
 import { foreignMounts } from '../chroot/mounts.ts';
@@ -25,7 +26,8 @@ export function selectionOf(config: Config, settings: ChrootConfig, chroot: Chro
     config.paths.run,
     ...serve.tftpDirs,
   ];
-  const emptied = [...own.flatMap((file) => below(chroot.path, file)), ...foreignMounts(chroot.path)];
+  const named = new Set(own.flatMap((file) => [file, realPath(file)]));
+  const emptied = [...[...named].flatMap((file) => below(chroot.path, file)), ...foreignMounts(chroot.path)];
   return {
     excludePatterns: [
       ...readExcludes(build.excludesFile),
@@ -39,7 +41,17 @@ export function selectionOf(config: Config, settings: ChrootConfig, chroot: Chro
 /** `file` relative to the chroot as a byte string, when it lies inside. */
 function below(chroot: string, file: string): string[] {
   const relative = path.relative(chroot, file);
-  return relative === '' || relative.startsWith('..') ? [] : [toBytes(relative)];
+  return relative === '' || relative === '..' || relative.startsWith('../') ? [] : [toBytes(relative)];
+}
+
+/** A base directory may be a symlink to a larger disk: what it leads to is to be left out, too. */
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch {
+    // what is not there needs not be left out
+    return file;
+  }
 }
 
 /** All that a directory holds, hidden names too: `*` does not match a leading dot. */

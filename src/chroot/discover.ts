@@ -17,14 +17,16 @@ export type Discovery = {
  * The chroots there are now: each directory of the base directory with `bin/true` in it, `images` and hidden names aside,
  * and those named in the config. Their paths are free of symlinks, since mksquashfs would put the link itself into the
  * image; the name is the link's.
- * @throws UsageError when two of them have one name
+ * @throws UsageError when one that the config names has the name of another
  */
 export async function discover(config: Config): Promise<Discovery> {
   const chroots: Chroot[] = [];
   const problems: string[] = [];
   for (const directory of directoriesOf(config.base, problems)) {
     const found = lookAt(directory);
-    if (found.kind === 'chroot') addChroot(chroots, problems, { name: nameOf(directory), path: found.path }, directory);
+    if (found.kind === 'chroot') {
+      addChroot(chroots, problems, { name: nameOf(directory), path: found.path }, directory, 'found');
+    }
     if (found.kind === 'unreadable') problems.push(`cannot use the chroot ${directory}: ${found.why}`);
   }
   for (const listed of config.chroots) {
@@ -34,7 +36,7 @@ export async function discover(config: Config): Promise<Discovery> {
       continue;
     }
     const name = await nameOfListed(listed, config.root, problems);
-    if (name !== undefined) addChroot(chroots, problems, { name, path: found.path }, listed);
+    if (name !== undefined) addChroot(chroots, problems, { name, path: found.path }, listed, 'listed');
   }
   return { chroots: chroots.sort((a, b) => (a.name < b.name ? -1 : 1)), problems };
 }
@@ -93,7 +95,13 @@ function isUsable(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9._+-]*$/.test(name) && name !== 'all';
 }
 
-function addChroot(chroots: Chroot[], problems: string[], chroot: Chroot, from: string): void {
+function addChroot(
+  chroots: Chroot[],
+  problems: string[],
+  chroot: Chroot,
+  from: string,
+  kind: 'found' | 'listed',
+): void {
   const { name } = chroot;
   if (!isUsable(name)) {
     const allowed = name === 'all' ? 'the name all means every chroot' : 'letters, digits and . _ + - are allowed';
@@ -104,8 +112,11 @@ function addChroot(chroots: Chroot[], problems: string[], chroot: Chroot, from: 
   if (twin === undefined) {
     chroots.push(chroot);
   } else if (twin.path !== chroot.path) {
-    throw new UsageError(
-      `cannot tell two chroots apart: ${twin.path} and ${chroot.path} are both named ${name} (rename one of them)`,
+    // a copy beside a chroot, such as amd64.bak, sorts behind it and must not stop everything
+    const both = `${twin.path} and ${chroot.path} are both named ${name}`;
+    if (kind === 'listed') throw new UsageError(`cannot tell two chroots apart: ${both} (rename one of them)`);
+    problems.push(
+      `cannot use the chroot ${chroot.path}: ${both}, and the first is the one that counts (rename one of them)`,
     );
   }
 }

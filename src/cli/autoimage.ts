@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, Option } from 'commander';
 import { version } from '../version.ts';
 import { exitOf, type GlobalOptions, report } from './exit.ts';
@@ -23,7 +24,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .description('look after all chroots until told to stop (the service)')
     .action(
       running(async (globals) =>
-        (await import('./watch.ts')).watch(globals, new URL('./tree-worker.js', import.meta.url)),
+        (await import('./watch.ts')).watch(globals, fileURLToPath(new URL('./tree-walker.js', import.meta.url))),
       ),
     );
   program

@@ -1,3 +1,4 @@
+import { printable } from '../report/printable.ts';
 import { connect } from './connect.ts';
 import type { GlobalOptions } from './exit.ts';
 
@@ -14,7 +15,7 @@ export async function history(
     else if (entries.length === 0) process.stdout.write('nothing has happened yet\n');
     else
       for (const { at, event, message } of entries)
-        process.stdout.write(`${local(at)}  ${event.padEnd(9)}  ${message}\n`);
+        process.stdout.write(`${local(at)}  ${event.padEnd(9)}  ${printable(message)}\n`);
     return 0;
   } finally {
     await close();

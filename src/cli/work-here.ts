@@ -5,6 +5,7 @@ import { ImagesLock } from '../jobs/images-lock.ts';
 import { JobQueue } from '../jobs/queue.ts';
 import { recoverJobs } from '../jobs/recovery.ts';
 import { createLog, type LogEvent } from '../report/log.ts';
+import { printable } from '../report/printable.ts';
 import type { Site } from '../steps/site.ts';
 import { systemClock } from '../system/clock.ts';
 import { treeInThread } from '../tree/in-thread.ts';
@@ -47,5 +48,5 @@ export async function workHere(config: Config, purpose: 'look' | 'change'): Prom
 const BESIDE: readonly LogEvent[] = ['chroot.problem', 'image.aftermath', 'recovery.done', 'recovery.failed'];
 
 function say(event: LogEvent, _fields: unknown, message: string): void {
-  if (BESIDE.includes(event)) process.stderr.write(`${message}\n`);
+  if (BESIDE.includes(event)) process.stderr.write(`${printable(message)}\n`);
 }

@@ -146,7 +146,7 @@ function withoutSlash(directory: string): string {
 }
 
 /** Freezes a value and all it holds. A Map has no frozen form: its values are frozen, and its type has no `set`. */
-function freeze<T>(value: T): T {
+export function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   Object.freeze(value);
   for (const inner of value instanceof Map ? value.values() : Object.values(value)) freeze(inner);

@@ -63,6 +63,12 @@ export function describeShortly(cause: Cause): string {
   return describeCause(cause).replace(/ \([^()]*\)$/, '');
 }
 
+/** The same without what asks for a build in any case; undefined when nothing else is pending. */
+export function withoutForce(pending: Pending): Pending | undefined {
+  const causes = pending.causes.filter((cause) => !isForced(cause));
+  return causes.length === 0 ? undefined : { ...pending, causes };
+}
+
 /** The moment from which on quiet is not waited for (any more). */
 function quietFrom({ first, last, causes }: Pending, now: number, { quiet, maxWait }: Limits): number {
   if (causes.some(isAsked)) return now;

@@ -5,7 +5,7 @@ import { lockHolders } from '../chroot/package-lock.ts';
 import { type ChrootConfig, configOf } from '../config/config.ts';
 import { type Cause, describeCause, isAsked } from '../decide/event.ts';
 import type { Decision } from '../decide/plan.ts';
-import { isForced, note, type Pending, type Readiness, settle } from '../decide/settle.ts';
+import { isForced, note, type Pending, type Readiness, settle, withoutForce } from '../decide/settle.ts';
 import { BusyError, CancelledError, messageOf } from '../errors.ts';
 import type { BuildRequest, Outcome } from '../report/control.ts';
 import type { Site } from '../steps/site.ts';
@@ -55,6 +55,8 @@ export class Caretaker {
   /** Set after a failure, for another try. */
   #retry: (() => void) | null = null;
   #voids = 0;
+  /** How many reverts there were: a look that began before the last one must not force anything. */
+  #reverts = 0;
 
   constructor(chroot: Chroot, parts: CaretakerParts) {
     this.chroot = chroot;
@@ -77,7 +79,13 @@ export class Caretaker {
 
   /** Asks for a look at once and a build if one is due, or in any case; resolves when it is done or refused. */
   ask(request: Pick<BuildRequest, 'force' | 'locks'>, listener: Listener): Promise<Outcome> {
-    if (this.#stop.signal.aborted) return Promise.resolve(stopped(this.chroot.name));
+    const { name } = this.chroot;
+    if (this.#stop.signal.aborted) return Promise.resolve(stopped(name));
+    const other = request.locks === 'no wait' ? this.#parts.queue.inTheWayOf(name) : undefined;
+    if (other !== undefined) {
+      const message = `cannot build ${name} now: a job of ${other} is running (pid ${process.pid})`;
+      return Promise.resolve({ name, kind: 'busy', message, id: null });
+    }
     const answer = this.#askers.add(request.locks, listener);
     this.notice({ kind: 'command', force: request.force });
     return answer;
@@ -88,7 +96,10 @@ export class Caretaker {
     const { name } = this.chroot;
     const { queue, lock } = this.#parts;
     const site = this.#parts.site();
-    queue.cancel(name, `a revert of ${name} was asked for`);
+    // what was asked for with force before counts no more: it would end the hold
+    this.#reverts += 1;
+    this.#pending = this.#pending === undefined ? undefined : withoutForce(this.#pending);
+    queue.cancel(name, `a revert of ${name} was asked for`, 'builds');
     const job = async (signal: AbortSignal): Promise<Outcome> => {
       const result = await lock.during(
         `revert ${name}`,
@@ -112,7 +123,7 @@ export class Caretaker {
     this.#stop.abort();
     this.#wake?.();
     this.#retry?.();
-    this.#parts.queue.cancel(this.chroot.name, 'the program is stopping');
+    this.#parts.queue.cancel(this.chroot.name, 'the program is stopping', 'all');
     await this.#working;
     for (const askers of [this.#served, this.#askers]) askers.answer(stopped(this.chroot.name));
   }
@@ -197,16 +208,19 @@ export class Caretaker {
     const { name } = this.chroot;
     this.#activity = { kind: 'looking' };
     this.#served.join(this.#askers);
+    const reverts = this.#reverts;
     try {
       const recipe = recipeOf(site.config, this.chroot, settings);
       const { digest } = await inputsOf(site.tree, this.chroot, recipe, this.#stop.signal);
       rememberLook(site, name, digest);
       const decision = decisionNow(site, name, causes, digest);
       if (decision.kind === 'skip') return this.#skip(decision, causes);
+      if (this.#stop.signal.aborted) throw new CancelledError('the program is stopping');
       this.#activity = { kind: 'waiting', reason: 'waiting for its turn', until: null };
       // A revert, or another program's build, may come first: what is decided when nobody else can come counts.
       const job = async (signal: AbortSignal): Promise<RebuildResult | Skip> => {
-        const now = decisionNow(site, name, causes, digest);
+        const valid = this.#reverts === reverts ? causes : causes.filter((cause) => !isForced(cause));
+        const now = decisionNow(site, name, valid, digest);
         return now.kind === 'skip' ? now : this.#build(now, settings, signal);
       };
       const run = (signal: AbortSignal) => this.#alone(signal, job);
@@ -256,7 +270,7 @@ export class Caretaker {
     if (result.kind === 'busy') {
       this.#busy(result, causes);
     } else if (result.kind === 'failed') {
-      this.#failed(result.message);
+      this.#failed(result.message, causes);
     } else if (result.kind !== 'void') {
       const id = result.kind === 'published' ? result.id : null;
       this.#served.answer({ name: this.chroot.name, kind: result.kind, message: result.message, id });
@@ -264,7 +278,7 @@ export class Caretaker {
       this.#again(causes);
     } else {
       this.#voids = 0;
-      this.#failed(`${result.message}, ${VOIDS_IN_A_ROW} times in a row`);
+      this.#failed(`${result.message}, ${VOIDS_IN_A_ROW} times in a row`, causes);
     }
   }
 
@@ -282,7 +296,7 @@ export class Caretaker {
   }
 
   /** Not built, for a reason that lies outside the image: it stays due and is tried again later. */
-  #failed(message: string): void {
+  #failed(message: string, causes: readonly Cause[]): void {
     const { clock } = this.#parts;
     const site = this.#parts.site();
     const { name } = this.chroot;
@@ -290,7 +304,11 @@ export class Caretaker {
     if (this.#stop.signal.aborted) return;
     const delay = configOf(site.config, name).watch.lookEvery;
     this.#activity = { kind: 'waiting', reason: message, until: clock.now() + delay };
-    this.#retry = clock.after(delay, () => this.notice({ kind: 'look' }));
+    const forced = causes.filter((cause) => cause.kind === 'trigger' && isForced(cause));
+    this.#retry = clock.after(delay, () => {
+      for (const cause of forced) this.notice(cause);
+      this.notice({ kind: 'look' });
+    });
   }
 }
 

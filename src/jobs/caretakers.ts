@@ -9,6 +9,7 @@ import type { Site } from '../steps/site.ts';
 import { updateChrootState } from '../store/chroot-state.ts';
 import { appendHistory, type HistoryEntry, readHistory } from '../store/history.ts';
 import type { Clock } from '../system/clock.ts';
+import { Turns } from '../system/turns.ts';
 import { Caretaker } from './caretaker.ts';
 import { chrootStatus } from './chroot-status.ts';
 import type { ImagesLock } from './images-lock.ts';
@@ -33,6 +34,8 @@ export type CaretakersParts = {
 export class Caretakers implements Control {
   readonly #parts: CaretakersParts;
   readonly #byName = new Map<string, Caretaker>();
+  readonly #turns = new Turns();
+  #closed = false;
   #problems: readonly string[] = [];
 
   constructor(parts: CaretakersParts) {
@@ -59,7 +62,12 @@ export class Caretakers implements Control {
    * Finds the chroots there are now; takes new ones up and drops those that have gone.
    * @throws UsageError when two chroots have one name
    */
-  async rescan(): Promise<void> {
+  rescan(): Promise<void> {
+    return this.#turns.take(() => this.#rescan());
+  }
+
+  async #rescan(): Promise<void> {
+    if (this.#closed) return;
     const { log, config } = this.#parts.site();
     const { chroots, problems } = await discover(config);
     for (const problem of problems.filter((one) => !this.#problems.includes(one))) {
@@ -74,7 +82,7 @@ export class Caretakers implements Control {
       await this.#parts.onGone(caretaker);
       await caretaker.close();
     }
-    for (const chroot of chroots) {
+    for (const chroot of this.#closed ? [] : chroots) {
       if (!this.#byName.has(chroot.name)) this.#takeUp(chroot);
     }
   }
@@ -114,7 +122,16 @@ export class Caretakers implements Control {
 
   async revert({ name, to }: { name: string; to: string | null }): Promise<Outcome> {
     const caretaker = this.#find(name);
-    return caretaker === undefined ? this.#unknown(name) : caretaker.revert(to);
+    if (caretaker !== undefined) return caretaker.revert(to);
+    const { site, queue, lock, clock } = this.#parts;
+    if (!imageNames(site()).includes(name)) return this.#unknown(name);
+    // the chroot has gone, but its images are there, and clients run on them
+    const temporary = new Caretaker({ name, path: '' }, { site, queue, lock, clock });
+    try {
+      return await temporary.revert(to);
+    } finally {
+      await temporary.close();
+    }
   }
 
   async release(name: string): Promise<Outcome> {
@@ -133,6 +150,7 @@ export class Caretakers implements Control {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all(this.all.map((caretaker) => caretaker.close()));
     await this.#parts.queue.close();
   }

@@ -44,11 +44,15 @@ function statusOnDisk(site: Site, chroot: Chroot, activity: Activity | { kind: '
     }
     case 'looking':
     case 'idle':
-      return { ...base, ...atRest(current, state) };
+      return { ...base, ...atRest(current, known, state) };
   }
 }
 
-function atRest(current: ImageStatus | null, state: ChrootState): Pick<ChrootStatus, 'state' | 'reason'> {
+function atRest(
+  current: ImageStatus | null,
+  known: readonly Generation[],
+  state: ChrootState,
+): Pick<ChrootStatus, 'state' | 'reason'> {
   // what a person said counts more than what was found before
   if (state.hold !== null && current !== null) {
     return { state: 'current', reason: `on hold: ${state.hold.reason}` };
@@ -56,6 +60,10 @@ function atRest(current: ImageStatus | null, state: ChrootState): Pick<ChrootSta
   const bad = state.quarantine.find(({ inputs }) => inputs === state.looked?.inputs);
   if (bad !== undefined) return { state: 'quarantined', reason: bad.reason };
   if (current === null) return { state: 'never-built', reason: 'there is no image yet' };
+  const inputs = known.find(({ id }) => id === current.id)?.inputs;
+  if (state.looked !== null && state.looked.inputs !== inputs) {
+    return { state: 'waiting', reason: 'it changed since its image was built' };
+  }
   return { state: 'current', reason: 'nothing changed since it was built' };
 }
 
@@ -64,7 +72,8 @@ function imageStatus(target: LinkTarget, known: readonly Generation[]): ImageSta
   if (target.kind === 'foreign')
     return { id: 'foreign', digest: '', size: target.size, builtAt: '', builder: 'foreign' };
   const record = known.find(({ id }) => id === target.id);
-  if (record === undefined) return null;
+  // its record is damaged, but clients have it all the same
+  if (record === undefined) return { id: target.id, digest: '', size: 0, builtAt: '', builder: 'unknown' };
   const { id, digest, size, builtAt, builder } = record;
   return { id, digest, size, builtAt, builder };
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BusyError, CancelledError } from '../errors.ts';
+import { BusyError, CancelledError, hasCode, messageOf, UserError } from '../errors.ts';
 import { makeDirectory } from '../system/durable.ts';
 import { FileLock, holderOf } from '../system/file-lock.ts';
 import { isRunning } from '../system/processes.ts';
@@ -74,10 +74,16 @@ export class ImagesLock {
         this.#users += 1;
         return;
       } catch (error) {
-        if (!(error instanceof BusyError) || onWait === null) throw error;
+        if (!(error instanceof BusyError)) throw unusable(path.dirname(this.#file), error);
+        if (onWait === null) throw error;
         if (tries === 0) onWait(error.holder);
         await sleep(RETRY, undefined, { signal }).catch(() => {});
       }
     }
   }
+}
+
+function unusable(directory: string, error: unknown): UserError {
+  const hint = hasCode(error, 'EACCES', 'EPERM') ? ' (run as root)' : '';
+  return new UserError(`cannot write to ${directory}: ${messageOf(error)}${hint}`, { cause: error });
 }

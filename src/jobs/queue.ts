@@ -31,6 +31,11 @@ export class JobQueue {
     this.#now = now;
   }
 
+  /** How many jobs may run at once; those that run go on. */
+  set concurrency(value: number) {
+    this.#places.concurrency = value;
+  }
+
   /**
    * Runs a job when its turn comes; one whose chroot has a job running waits for that without taking a place.
    * @returns what `run` returns or throws; CancelledError when it was cancelled before its turn
@@ -66,18 +71,32 @@ export class JobQueue {
     return [...this.#lines].flatMap(([name, { waiting }]) => waiting.map(({ kind }) => ({ name, kind })));
   }
 
-  /** Tells the chroot's running job to stop, and drops those that wait. @param why in words */
-  cancel(name: string, why: string): void {
+  /**
+   * Tells the chroot's running job to stop, and drops those that wait; reverts only when `what` is `all`.
+   * @param why in words
+   */
+  cancel(name: string, why: string, what: 'all' | 'builds'): void {
     const line = this.#lines.get(name);
+    if (line === undefined) return;
     const error = new CancelledError(why);
-    line?.running?.abort.abort(error);
-    for (const { reject } of line?.waiting.splice(0) ?? []) reject(error);
+    const isMeant = ({ kind }: { kind: JobKind }): boolean => what === 'all' || kind !== 'revert';
+    if (line.running !== null && isMeant(line.running)) line.running.abort.abort(error);
+    const dropped = line.waiting.filter(isMeant);
+    line.waiting = line.waiting.filter((one) => !dropped.includes(one));
+    for (const { reject } of dropped) reject(error);
+  }
+
+  /** The chroot whose job keeps a job of `name` from running at once; undefined when none does. */
+  inTheWayOf(name: string): string | undefined {
+    const running = this.running();
+    const own = running.find((job) => job.name === name);
+    return (own ?? (running.length >= this.#places.concurrency ? running[0] : undefined))?.name;
   }
 
   /** Cancels all jobs and takes no more; resolves when none runs. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const name of this.#lines.keys()) this.cancel(name, 'the program is stopping');
+    for (const name of this.#lines.keys()) this.cancel(name, 'the program is stopping', 'all');
     await this.#places.onIdle();
   }
 

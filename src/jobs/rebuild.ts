@@ -7,13 +7,15 @@ import { checkLive } from '../steps/check-live.ts';
 import { lockPackages, releasePackages } from '../steps/lock-packages.ts';
 import { pruneGenerations } from '../steps/prune.ts';
 import { publish } from '../steps/publish.ts';
-import type { Candidate, RebuildJob, Site } from '../steps/site.ts';
+import { candidateOf, type RebuildJob, type Site } from '../steps/site.ts';
 import { updateChrootState } from '../store/chroot-state.ts';
-import { appendHistory } from '../store/history.ts';
+import { appendHistory, readHistory } from '../store/history.ts';
+import { rejectedFiles } from '../store/layout.ts';
 import { readLinks } from '../store/links.ts';
 import { newId, writeRecord } from '../store/records.ts';
+import { attempt, publishedMessage, rememberPublished } from './aftermath.ts';
 import { Journal } from './journal.ts';
-import { runJob } from './runner.ts';
+import { runJob, undoErrorsOf } from './runner.ts';
 
 /** The steps of a rebuild, in their order. After a crash the undo of each is found here by its name. */
 export const REBUILD_STEPS = [lockPackages, build, checkCandidate, publish, checkLive];
@@ -61,34 +63,15 @@ export async function rebuild(site: Site, request: RebuildRequest): Promise<Rebu
 /** The image is live: what fails from here on is told, but takes nothing back. */
 function published(site: Site, job: RebuildJob, total: number): RebuildResult {
   const { name } = job.chroot;
-  const { paths } = site.config;
-  const candidate = job.candidate as Candidate;
+  const candidate = candidateOf(job);
   const record = { ...candidate, took: { ...candidate.took, total } };
-  const message = `${name}: image ${job.id} is live (${job.reason})`;
-  attempt(site, name, () => writeRecord(paths, record));
-  attempt(site, name, () => {
-    updateChrootState(paths, name, (state) => ({
-      ...state,
-      hold: null,
-      quarantine: state.quarantine.filter(({ inputs }) => inputs !== record.inputs),
-    }));
-  });
-  const { digest, size, took } = record;
-  attempt(site, name, () => {
-    const at = new Date(site.now()).toISOString();
-    appendHistory(paths, { at, name, event: 'published', id: job.id, reason: job.reason, message, digest, size, took });
-  });
+  attempt(site, name, () => writeRecord(site.config.paths, record));
+  rememberPublished(site, record);
   attempt(site, name, () => pruneGenerations(site, name, job.settings.keep));
+  const message = publishedMessage(record);
+  const { digest, size, took } = record;
   site.log.info('image.published', { name, id: job.id, digest, size, took }, message);
   return { kind: 'published', id: job.id, message };
-}
-
-function attempt(site: Site, name: string, effect: () => void): void {
-  try {
-    effect();
-  } catch (error) {
-    site.log.error('image.aftermath', { name }, `${name}: the image is live, but: ${messageOf(error)}`);
-  }
 }
 
 function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResult {
@@ -110,6 +93,9 @@ function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResul
     });
   }
   attempt(site, name, () => {
+    // one that fails at each try must not push everything else out of the history
+    const last = readHistory(paths, name, 1).at(-1);
+    if (last?.event === result.kind && last.message === result.message) return;
     const at = new Date(site.now()).toISOString();
     appendHistory(paths, { at, name, event: result.kind, id: job.id, reason: job.reason, message: result.message });
   });
@@ -124,12 +110,21 @@ function resultOf(
   error: unknown,
   why: string,
 ): { kind: 'rejected' | 'void' | 'failed'; message: string } {
+  const [undoError] = undoErrorsOf(error);
+  if (undoError !== undefined) {
+    const message = `cannot take back what was done of image of ${name}: ${messageOf(undoError)}; it began with: ${why}`;
+    return {
+      kind: 'failed',
+      message: `${message} (tried again before the next build; look with ltsp-autoimage status)`,
+    };
+  }
   if (error instanceof RejectedError) {
     const live =
       readLinks(site.config.paths, name).current.kind === 'absent'
         ? 'there is none that clients could get'
         : 'the old one is live';
-    const message = `the new image of ${name} was rejected and ${live}: ${why}`;
+    const kept = rejectedFiles(site.config.paths, name).image;
+    const message = `the new image of ${name} was rejected and ${live}: ${why} (it is kept as ${kept})`;
     return { kind: 'rejected', message };
   }
   if (error instanceof VoidError) return { kind: 'void', message: why };

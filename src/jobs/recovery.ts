@@ -1,6 +1,9 @@
 import { messageOf } from '../errors.ts';
 import type { Site } from '../steps/site.ts';
 import { appendHistory } from '../store/history.ts';
+import { readRecord } from '../store/records.ts';
+import { sweep } from '../store/sweep.ts';
+import { rememberPublished } from './aftermath.ts';
 import { type LeftJournal, openJournals } from './journal.ts';
 import { REBUILD_STEPS } from './rebuild.ts';
 import { REVERT_STEPS } from './revert.ts';
@@ -14,7 +17,11 @@ export async function recoverJobs(site: Site): Promise<void> {
   for (const journal of openJournals(site.config.paths)) {
     const { kind, name } = journal.header;
     try {
-      if ((await recoverJob(site, journal)) === 'done') continue;
+      const outcome = await recoverJob(site, journal);
+      if (outcome === 'done') {
+        finish(site, journal);
+        continue;
+      }
       const message = `${name}: a ${kind} was interrupted; what clients get is what they got before it`;
       const at = new Date(site.now()).toISOString();
       const reason = 'the program or the machine stopped';
@@ -24,6 +31,15 @@ export async function recoverJobs(site: Site): Promise<void> {
       site.log.error('recovery.failed', { name, kind }, messageOf(error));
     }
   }
+  if (openJournals(site.config.paths).length > 0) return;
+  for (const file of sweep(site.config.paths))
+    site.log.info('recovery.done', { file }, `removed ${file}, left by a crash`);
+}
+
+/** A job that was done, except for what is remembered of it. */
+function finish(site: Site, { header }: LeftJournal): void {
+  const record = header.kind === 'rebuild' ? readRecord(site.config.paths, header.name, header.id) : undefined;
+  if (record !== undefined) rememberPublished(site, record);
 }
 
 function recoverJob(site: Site, journal: LeftJournal): Promise<'undone' | 'done'> {

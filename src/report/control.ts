@@ -73,7 +73,7 @@ const EXIT: Record<Outcome['kind'], 0 | 1 | 2 | 3> = {
   unchanged: 0,
   reverted: 0,
   released: 0,
-  skipped: 1,
+  skipped: 0,
   failed: 1,
   busy: 1,
   cancelled: 1,

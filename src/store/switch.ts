@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { UserError } from '../errors.ts';
+import { hasCode, UserError } from '../errors.ts';
 import { linkOver, removeDurably, syncDirectory } from '../system/durable.ts';
 import { adoptForeignNow } from './foreign.ts';
 import { imageFile, imageOf, oldFile, type StorePaths } from './layout.ts';
@@ -53,8 +53,16 @@ function give(paths: StorePaths, name: string, file: string, id: string | null):
   else linkOver(imageOf(paths, name, id), file);
 }
 
-/** A record that cannot be read is no reason to withhold a good image from clients. */
+/**
+ * A record that cannot be read, or not be written on a full disk, is no reason to withhold a good image from clients:
+ * only the grace time depends on it.
+ */
 function setReplaced(paths: StorePaths, name: string, id: string, replacedAt: string | null): void {
   const record = readRecord(paths, name, id);
-  if (record !== undefined && record.replacedAt !== replacedAt) writeRecord(paths, { ...record, replacedAt });
+  if (record === undefined || record.replacedAt === replacedAt) return;
+  try {
+    writeRecord(paths, { ...record, replacedAt });
+  } catch (error) {
+    if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
+  }
 }

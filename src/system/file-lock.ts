@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { BusyError } from '../errors.ts';
+import { BusyError, hasCode } from '../errors.ts';
 import { tryLock } from './posix.ts';
 
 /** Who has a lock: written into the lock file for those who find it taken. Only the kernel's lock says whether it is taken. */
@@ -25,8 +25,7 @@ export class FileLock {
         const words = who === undefined ? 'another program' : `${who.program} (pid ${who.pid})`;
         throw new BusyError(`cannot ${holder.what}: ${words} holds ${file}`, words);
       }
-      fs.ftruncateSync(fd);
-      fs.writeSync(fd, `${JSON.stringify(holder)}\n`, 0);
+      note(fd, `${JSON.stringify(holder)}\n`);
       return new FileLock(fd);
     } catch (error) {
       fs.closeSync(fd);
@@ -35,8 +34,18 @@ export class FileLock {
   }
 
   release(): void {
-    fs.ftruncateSync(this.#fd);
+    note(this.#fd, '');
     fs.closeSync(this.#fd);
+  }
+}
+
+/** Says who has the lock. It counts without: on a full disk people must still be able to revert. */
+function note(fd: number, text: string): void {
+  try {
+    fs.ftruncateSync(fd);
+    fs.writeSync(fd, text, 0);
+  } catch (error) {
+    if (!hasCode(error, 'ENOSPC', 'EDQUOT', 'EIO')) throw error;
   }
 }
 

@@ -83,8 +83,13 @@ function failure(command: string, exitCode: number | undefined, stderr: string, 
     const hint = package_ === undefined ? '' : ` (apt-get install ${package_})`;
     if (exitCode === 127) return `cannot run ${command}: it is not installed${hint}`;
   }
-  const lines = stderr.trim().split('\n').filter(Boolean);
+  const all = stderr.trim().split('\n').filter(Boolean);
+  // of a stack trace only what it is about
+  const errors = all.filter((line) => /^(\w*Error|FATAL ERROR): /.test(line));
+  const lines = errors.length > 0 ? errors : all;
   const said = lines.length === 0 ? '' : `: ${lines.slice(-3).join('; ')}`;
+  // what unshare says when its child was killed, which it cannot pass on (util-linux 2.38)
+  if (/^unshare: sigprocmask/m.test(stderr)) return `cannot finish ${command}: it was killed (is there enough memory?)`;
   const how = signal !== undefined ? `it was killed (${signal})` : `it ended with status ${exitCode ?? 'unknown'}`;
   return `cannot finish ${command}: ${how}${said}`;
 }

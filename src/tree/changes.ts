@@ -34,7 +34,7 @@ export function changesBetween(before: Manifest, after: readonly Entry[], until:
       changes.push(changeOf(former, 'was removed'));
       continue;
     }
-    const what = whatChanged(former, now, explained) ?? whatMayHaveChanged(former, before.started, until);
+    const what = whatChanged(former, now, explained) ?? whatMayHaveChanged(former, before.started, until, explained);
     if (what !== undefined) changes.push(changeOf(former, what));
   }
   for (const added of remaining.values()) {
@@ -65,8 +65,16 @@ function whatChanged(former: Entry, now: Entry, explained: ReadonlySet<string>):
   return former.ctime !== now.ctime ? 'got other attributes or links' : undefined;
 }
 
-function whatMayHaveChanged(entry: Entry, started: bigint, until: bigint): string | undefined {
-  if (!hasContent(entry) || entry.ctime < started - TICK || entry.ctime > until) return undefined;
+/** Both walks saw the same, but a builder that read beside the first one may have seen what was before. */
+function whatMayHaveChanged(
+  entry: Entry,
+  started: bigint,
+  until: bigint,
+  explained: ReadonlySet<string>,
+): string | undefined {
+  if (entry.ctime < started - TICK || entry.ctime > until) return undefined;
+  // of devices, FIFOs and sockets the times change when they are used
+  if (!hasContent(entry) && (entry.type !== 'directory' || explained.has(entry.path))) return undefined;
   return 'was changed while it was read';
 }
 

@@ -96,12 +96,25 @@ test.each(['with blank', 'line\nbreak', '-option', 'all', 'caf\u00e9', '$(x)'])(
   },
 );
 
-test('two chroots with one name are an error in the config', async () => {
+test('a copy beside a chroot does not stop it: the copy is left alone, and that is said', async () => {
   makeChroot('amd64');
-  makeChroot('amd64.new');
-  await expect(discover(config())).rejects.toThrow(UsageError);
-  await expect(discover(config())).rejects.toThrow(
-    `cannot tell two chroots apart: ${base}/amd64 and ${base}/amd64.new are both named amd64 (rename one of them)`,
+  makeChroot('amd64.bak');
+  const { chroots, problems } = await discover(config());
+  expect(chroots).toEqual([{ name: 'amd64', path: `${base}/amd64` }]);
+  expect(problems).toEqual([
+    `cannot use the chroot ${base}/amd64.bak: ${base}/amd64 and ${base}/amd64.bak are both named amd64, ` +
+      'and the first is the one that counts (rename one of them)',
+  ]);
+});
+
+test('a chroot that the config names must not have the name of another', async () => {
+  makeChroot('amd64');
+  const elsewhere = path.join(base, 'images/amd64');
+  fs.mkdirSync(path.join(elsewhere, 'bin'), { recursive: true });
+  fs.writeFileSync(path.join(elsewhere, 'bin/true'), '');
+  await expect(discover({ ...config(), chroots: [elsewhere] })).rejects.toThrow(UsageError);
+  await expect(discover({ ...config(), chroots: [elsewhere] })).rejects.toThrow(
+    `cannot tell two chroots apart: ${base}/amd64 and ${elsewhere} are both named amd64 (rename one of them)`,
   );
 });
 

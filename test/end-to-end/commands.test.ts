@@ -190,7 +190,7 @@ describe('build', () => {
     edit(chroot, 'third\n');
     const building = server.begin('build', 'amd64');
     await server.buildAtWork('amd64');
-    building.child.kill(signal);
+    building.signalAll(signal);
     const { status, stderr } = await building.ended;
     expect(status).toBe(1);
     expect(stderr).toContain('the build of amd64 was stopped; nothing has changed for clients');

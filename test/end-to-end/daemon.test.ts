@@ -178,10 +178,11 @@ it('a breaking change is rejected once, the old image stays live, and the repair
   fs.rmSync(path.join(chroot, 'sbin/init'));
   writeStatus(chroot, packageEntry('base', '2'));
   const rejected = await daemon.next('image.rejected', from);
-  expect(rejected.msg).toBe('the new image of amd64 was rejected and the old one is live: sbin/init is missing');
+  const kept = path.join(server.images, '.generations/amd64/rejected.img');
+  const what = 'the new image of amd64 was rejected and the old one is live: sbin/init is missing';
+  expect(rejected.msg).toBe(`${what} (it is kept as ${kept})`);
   expect(digest(image)).toBe(good);
   expect(fs.existsSync(`${image}.old`)).toBe(false);
-  const kept = path.join(server.images, '.generations/amd64/rejected.img');
   expect(listImage(kept)).not.toContain('/sbin/init');
   expect(server.status().chroots[0]).toMatchObject({ state: 'quarantined', reason: 'sbin/init is missing' });
 

@@ -128,7 +128,8 @@ export class Command {
   #wake: (() => void)[] = [];
 
   constructor(argv: readonly string[], env: NodeJS.ProcessEnv) {
-    this.child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
+    // a process group of its own, as a shell gives it
+    this.child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'], env, detached: true });
     let stdout = '';
     this.child.stdout?.on('data', (data) => {
       stdout += data;
@@ -143,6 +144,11 @@ export class Command {
         for (const wake of this.#wake.splice(0)) wake();
       });
     });
+  }
+
+  /** Sends a signal to it and to all it started, as a terminal does. */
+  signalAll(signal: NodeJS.Signals): void {
+    if (this.child.pid !== undefined) process.kill(-this.child.pid, signal);
   }
 
   /** Resolves when it has said that on standard error. Throws when it ends before. */

@@ -145,13 +145,13 @@ it('cancelling a chroot ends its running job with the reason, drops those that w
   const waiting = new TestJob(queue, log, 'a', 'scheduled');
   const other = new TestJob(queue, log, 'b', 'changed');
   await Promise.all([running.started, other.started]);
-  queue.cancel('a', 'a revert was asked for');
+  queue.cancel('a', 'a revert was asked for', 'all');
   const revert = new TestJob(queue, log, 'a', 'revert');
   await expect(running.result).rejects.toThrow(new CancelledError('a revert was asked for'));
   await expect(waiting.result).rejects.toThrow(new CancelledError('a revert was asked for'));
   await revert.end();
   await other.end();
-  queue.cancel('nobody', 'nothing');
+  queue.cancel('nobody', 'nothing', 'all');
   expect(log).toEqual(['a changed', 'b changed', 'a revert']);
 });
 
@@ -160,7 +160,7 @@ it('a chroot whose waiting jobs were cancelled before their turn can be queued a
   const log: string[] = [];
   const first = new TestJob(queue, log, 'first', 'changed');
   const dropped = new TestJob(queue, log, 'a', 'asked');
-  queue.cancel('a', 'not now');
+  queue.cancel('a', 'not now', 'all');
   const again = new TestJob(queue, log, 'a', 'scheduled');
   await first.end();
   await again.end();

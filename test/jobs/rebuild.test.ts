@@ -113,14 +113,18 @@ describe('what a check rejects', () => {
     await pastNow();
     const result = await rebuild(made.site, request());
     const message = 'the new image of amd64 was rejected and the old one is live: sbin/init is missing';
-    expect(result).toEqual({ kind: 'rejected', message });
+    const aside = `${made.site.config.paths.images}/.generations/amd64/rejected.img`;
+    expect(result).toEqual({ kind: 'rejected', message: `${message} (it is kept as ${aside})` });
     expect(links()).toEqual([good, null]);
     const { paths } = made.site.config;
     const kept = rejected(paths, 'amd64')?.record;
     expect(kept?.checks).toContainEqual(expect.objectContaining({ name: 'content', passed: false }));
     const { quarantine } = readChrootState(paths, 'amd64');
     expect(quarantine).toMatchObject([{ inputs: kept?.inputs, reason: 'sbin/init is missing' }]);
-    expect(readHistory(paths, 'amd64').at(-1)).toMatchObject({ event: 'rejected', message });
+    expect(readHistory(paths, 'amd64').at(-1)).toMatchObject({
+      event: 'rejected',
+      message: `${message} (it is kept as ${aside})`,
+    });
     expect(leftOver()).toEqual([]);
   });
 });
@@ -176,7 +180,7 @@ describe('a rebuild that cannot go on', () => {
     expect(links()).toEqual([id, null]);
     expect(made.told.events).toContainEqual({
       event: 'image.aftermath',
-      message: expect.stringMatching(/^amd64: the image is live, but: /),
+      message: expect.stringMatching(/^amd64: clients have what they should, but: /),
     });
   });
 });

@@ -10,7 +10,7 @@ describe('exitCodeOf', () => {
     ['unchanged', 0],
     ['reverted', 0],
     ['released', 0],
-    ['skipped', 1],
+    ['skipped', 0],
     ['failed', 1],
     ['busy', 1],
     ['cancelled', 1],

@@ -1,6 +1,8 @@
 import fs from 'node:fs';
-import { hasCode } from '../../errors.ts';
+import { setImmediate } from 'node:timers/promises';
+import { CancelledError, hasCode, UserError } from '../../errors.ts';
 import { fnmatch, fnmatchPattern, openInRoot } from '../../system/posix.ts';
+import { displayPath } from '../../tree/display.ts';
 
 /** Linux' O_PATH: a descriptor that only tells what a path is; nothing is opened for real, so nothing can hang. */
 const O_PATH = 0o10000000;
@@ -10,7 +12,7 @@ const { O_RDONLY, O_WRONLY, O_TRUNC, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
  * The files of a tree, to be changed. Paths are relative to the tree's root, one char per byte (latin1), and lead where a
  * process chrooted there would see them: no symlink leads out. Files keep their owner, mode and time of modification and
  * directories their time, so that cleaning the same tree again gives the same image. What is not there is left alone;
- * errors are those of node:fs.
+ * what cannot be changed is a UserError that names it.
  */
 export class Inside {
   readonly #root: number;
@@ -67,17 +69,30 @@ export class Inside {
   }
 
   /**
-   * Removes a file, a symlink, or a directory with all it holds.
-   * @returns false when there was nothing
+   * Removes files, symlinks, and directories with all they hold: a home may have a million files, so that others get
+   * their turn meanwhile.
+   * @returns those that were there
+   * @throws CancelledError when `signal` ended it half-way
    */
-  remove(file: string): boolean {
-    const done = this.#inParent(file, (self, parent) => {
-      const { atime, mtime } = fs.statSync(parent);
-      removeTree(self);
-      fs.utimesSync(parent, atime, mtime);
-      return true;
-    });
-    return done ?? false;
+  async remove(files: readonly string[], signal?: AbortSignal): Promise<string[]> {
+    const turn = turns(signal);
+    const removed: string[] = [];
+    for (const file of files) {
+      const parent = this.#inParent(file, (_, directory) => fs.openSync(directory, O_RDONLY | O_DIRECTORY));
+      if (parent === null) continue;
+      const directory = `/proc/self/fd/${parent}`;
+      try {
+        const { atime, mtime } = fs.fstatSync(parent);
+        await removeTree(Buffer.from(`${directory}/${file.slice(file.lastIndexOf('/') + 1)}`, 'latin1'), turn);
+        fs.futimesSync(parent, atime, mtime);
+        removed.push(file);
+      } catch (error) {
+        if (!isNothing(error)) throw unchangeable(file, error);
+      } finally {
+        fs.closeSync(parent);
+      }
+    }
+    return removed;
   }
 
   /** The names in a directory, sorted; none when it is no directory. */
@@ -124,36 +139,68 @@ export class Inside {
     const cut = file.lastIndexOf('/');
     const name = file.slice(cut + 1);
     if (name === '' || name === '.' || name === '..') throw new Error(`internal error: ${file} names no entry`);
-    return this.#at(cut === -1 ? '' : file.slice(0, cut), O_PATH | O_DIRECTORY, (fd) => {
+    const directory = cut === -1 ? '' : file.slice(0, cut);
+    const inDirectory = (fd: number): T => {
       const parent = `/proc/self/fd/${fd}`;
       return work(Buffer.from(`${parent}/${name}`, 'latin1'), parent);
-    });
+    };
+    return this.#at(directory, O_PATH | O_DIRECTORY, inDirectory, file);
   }
 
-  #at<T>(file: string, flags: number, work: (fd: number) => T): T | null {
+  #at<T>(file: string, flags: number, work: (fd: number) => T, meant = file): T | null {
     let fd: number | undefined;
     try {
       fd = openInRoot(this.#root, file === '' ? '.' : file, O_RDONLY | flags, 0, 'latin1');
       return work(fd);
     } catch (error) {
-      // ELOOP: symlinks that lead to each other
-      if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null;
-      throw error;
+      if (isNothing(error)) return null;
+      throw unchangeable(meant, error);
     } finally {
       if (fd !== undefined) fs.closeSync(fd);
     }
   }
 }
 
+function isNothing(error: unknown): boolean {
+  // ELOOP: symlinks that lead to each other
+  return hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP');
+}
+
+function unchangeable(file: string, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  // an overlay shows the attribute, but takes nobody's word for clearing it
+  const why = hasCode(error, 'EPERM') ? ' (is it or something in it immutable? chattr -R -ia, in the chroot)' : '';
+  return new UserError(`cannot change ${displayPath(file)}${why}`, { cause: error });
+}
+
+/** To be awaited before each small piece of work: gives way to everything else now and then. */
+function turns(signal: AbortSignal | undefined): () => Promise<void> {
+  let pieces = 0;
+  return async () => {
+    if (++pieces % 100 !== 0) return;
+    await setImmediate();
+    if (signal?.aborted === true) throw new CancelledError('the cleanup was stopped');
+  };
+}
+
 /** @param path its parent must be given by a descriptor, so that no symlink is on the way */
-function removeTree(path: Buffer): void {
-  if (!fs.lstatSync(path).isDirectory()) return fs.unlinkSync(path);
+async function removeTree(path: Buffer, turn: () => Promise<void>): Promise<void> {
+  await turn();
+  if (!fs.lstatSync(path).isDirectory()) {
+    fs.unlinkSync(path);
+    return;
+  }
   const fd = fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
     const here = `/proc/self/fd/${fd}`;
-    for (const name of fs.readdirSync(here, 'latin1')) removeTree(Buffer.from(`${here}/${name}`, 'latin1'));
+    for (const name of fs.readdirSync(here, 'latin1')) await removeTree(Buffer.from(`${here}/${name}`, 'latin1'), turn);
   } finally {
     fs.closeSync(fd);
   }
-  fs.rmdirSync(path);
+  try {
+    fs.rmdirSync(path);
+  } catch (error) {
+    // a file system is mounted there, or below: it is empty now, and that is all it can be
+    if (!hasCode(error, 'EBUSY', 'ENOTEMPTY')) throw error;
+  }
 }

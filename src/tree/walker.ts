@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import fs from 'node:fs';
 import { messageOf, UsageError, UserError } from '../errors.ts';
 import {
   type CompareImageRequest,
@@ -9,18 +9,18 @@ import {
   look,
 } from './look.ts';
 
-/** What a worker thread is started for (`workerData`): one task, one reply. */
+/** What this program is started for: one task as JSON on standard input, one reply as JSON on standard output. */
 export type Task =
   | { kind: 'look'; request: LookRequest }
   | { kind: 'compareWalk'; request: CompareWalkRequest }
   | { kind: 'compareImage'; request: CompareImageRequest };
 
-/** Our own errors go over by kind and words, since a thread receives no classes; all others end the thread. */
+/** Our own errors go over by kind and words; all others end the process. */
 export type Reply = { kind: 'done'; value: unknown } | { kind: 'refused'; error: 'user' | 'usage'; message: string };
 
-parentPort?.postMessage(replyTo(workerData));
+fs.writeSync(1, JSON.stringify(replyTo(JSON.parse(fs.readFileSync(0, 'utf8')))));
 
-// what treeInWorker gives is a Task: both are of one build
+// what treeInProcess gives is a Task: both are of one build
 function replyTo(task: Task): Reply {
   try {
     return { kind: 'done', value: carryOut(task) };

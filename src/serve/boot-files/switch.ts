@@ -1,0 +1,174 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { hasCode, messageOf, UserError } from '../../errors.ts';
+import { syncDirectory } from '../../system/durable.ts';
+import { exchange as exchangePaths } from '../../system/posix.ts';
+import { bootError } from './boot-error.ts';
+import { entriesBelow, removeIfEmpty, statsOf, syncTree } from './directory-tree.ts';
+import { type Layout, MANIFEST } from './layout.ts';
+import { oursIn, readManifest } from './manifest.ts';
+import { removeNext } from './next.ts';
+import { carryOwnFiles, makeYieldingLinks } from './own-files.ts';
+import { applyPiecewise, saveByLinks } from './piecewise.ts';
+import { asideOf, type BootPlan, savedOf } from './plan.ts';
+import { makeTopLinks, undoTopLinks } from './top-links.ts';
+
+/** How a directory was switched, and the admin's files that the new one lacks (kernels without modules, for example). */
+export type Switched = { how: 'exchange' | 'rename' | 'piecewise'; dropped: string[] };
+
+/**
+ * Two paths change places in one step (renameat2(2), RENAME_EXCHANGE); throws an error with `code` where that cannot be.
+ * A parameter, as few file systems that cannot do it are at hand for a test.
+ */
+export type Exchange = (one: string, other: string) => void;
+
+/**
+ * Gives clients the next directory in place of the present one, at once where the file system can do so. The admin's own
+ * files are in both. The former directory stays until `removeFormer`.
+ * @throws UserError when that cannot be; `undoSwitch` then brings the former state back
+ */
+export function switchBootDirectory(plan: BootPlan, layout: Layout, exchange: Exchange = exchangePaths): Switched {
+  try {
+    const switched = plan.before === 'absent' ? takePlace(plan, layout) : changePlaces(plan, layout, exchange);
+    makeTopLinks(plan.topLinks);
+    return switched;
+  } catch (error) {
+    throw bootError(`switch boot files in ${plan.directory}`, path.dirname(plan.directory), error);
+  }
+}
+
+/**
+ * Brings back what was there before the plan, whatever of it has been done; may be repeated. What the admin has written
+ * meanwhile stays.
+ * @throws UserError when the former state is gone or the directory cannot be written to
+ */
+export function undoSwitch(plan: BootPlan, exchange: Exchange = exchangePaths): void {
+  try {
+    undoTopLinks(plan.topLinks);
+    if (fs.existsSync(savedOf(plan))) undoPiecewise(plan);
+    else if (plan.before === 'absent') undoTakePlace(plan);
+    else if (isSwitched(plan)) undoExchange(plan, exchange);
+    removeNext(plan);
+    syncAbove(plan);
+  } catch (error) {
+    throw bootError(`bring back the former boot files in ${plan.directory}`, path.dirname(plan.directory), error);
+  }
+}
+
+/** Removes the former directory. From here on there is no undo: call it when nothing can fail any more. */
+export function removeFormer(plan: BootPlan): void {
+  for (const former of [asideOf(plan), savedOf(plan)]) {
+    if (!fs.existsSync(former)) continue;
+    // never half of it under a name that an undo looks for
+    const gone = `${former}.gone`;
+    fs.renameSync(former, gone);
+    fs.rmSync(gone, { recursive: true, force: true });
+  }
+}
+
+/** The directory as it is now was made by this plan. */
+function isSwitched({ id, directory }: BootPlan): boolean {
+  return readManifest(directory)?.id === id;
+}
+
+function takePlace(plan: BootPlan, layout: Layout): Switched {
+  if (fs.existsSync(plan.directory))
+    throw new UserError(`cannot make ${plan.directory}: someone has made it meanwhile`);
+  makeYieldingLinks(asideOf(plan), layout);
+  syncTree(asideOf(plan));
+  fs.renameSync(asideOf(plan), plan.directory);
+  syncAbove(plan);
+  return { how: 'rename', dropped: [] };
+}
+
+/** Ours goes; a file that the admin put there meanwhile stays. */
+function undoTakePlace(plan: BootPlan): void {
+  const { directory } = plan;
+  if (isSwitched(plan)) {
+    for (const file of [...oursIn(directory)].sort().reverse()) removeOurs(path.join(directory, file));
+    fs.rmSync(path.join(directory, MANIFEST), { force: true });
+  }
+  removeIfEmpty(directory);
+}
+
+function removeOurs(file: string): void {
+  const stats = statsOf(file);
+  if (stats?.isDirectory() === true) removeIfEmpty(file);
+  else if (stats !== undefined) fs.unlinkSync(file);
+}
+
+function changePlaces(plan: BootPlan, layout: Layout, exchange: Exchange): Switched {
+  const { directory } = plan;
+  const aside = asideOf(plan);
+  const rules = { ours: oursIn(directory), taken: oursIn(aside), modules: layout.modules };
+  const { inodes, dropped } = carryOwnFiles(directory, aside, rules);
+  makeYieldingLinks(aside, layout);
+  syncTree(aside);
+  try {
+    exchange(aside, directory);
+  } catch (error) {
+    if (!cannotExchange(error)) throw error;
+    takeOverPiecewise(plan);
+    return { how: 'piecewise', dropped };
+  }
+  syncAbove(plan);
+  // an editor may have put a new file in the place of the old one between the two steps above
+  carryOwnFiles(aside, directory, { ...rules, known: inodes });
+  syncTree(directory);
+  return { how: 'exchange', dropped };
+}
+
+function undoExchange(plan: BootPlan, exchange: Exchange): void {
+  const { directory } = plan;
+  const former = asideOf(plan);
+  if (!fs.existsSync(former)) throw new UserError(`cannot bring back ${directory}: ${former} is gone`);
+  const lost = saveOwnFiles(directory, former);
+  exchange(former, directory);
+  syncAbove(plan);
+  if (lost === null) return;
+  const kept = path.join(path.dirname(directory), `.${path.basename(directory)}.kept-${plan.id}`);
+  fs.renameSync(former, kept);
+  throw new UserError(`cannot keep what was written into ${directory} since the switch: ${lost} (it is in ${kept})`);
+}
+
+/** Clients' kernels are worth more than the admin's last edit: that it cannot be kept must not keep those away. */
+function saveOwnFiles(directory: string, former: string): string | null {
+  try {
+    carryOwnFiles(directory, former, { ours: oursIn(directory), taken: oursIn(former), modules: null });
+    syncTree(former);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function takeOverPiecewise(plan: BootPlan): void {
+  const saved = savedOf(plan);
+  saveByLinks(plan.directory, saved);
+  syncAbove(plan);
+  const before = entriesBelow(saved).map((entry) => entry.path);
+  applyPiecewise(asideOf(plan), plan.directory, before);
+  fs.rmSync(asideOf(plan), { recursive: true, force: true });
+}
+
+function undoPiecewise(plan: BootPlan): void {
+  const { directory } = plan;
+  const saved = savedOf(plan);
+  const aside = asideOf(plan);
+  // in the middle of it some of the files there are ours, and not in the manifest there yet
+  const ours = new Set([...oursIn(directory), ...(fs.existsSync(aside) ? oursIn(aside) : [])]);
+  carryOwnFiles(directory, saved, { ours, taken: oursIn(saved), modules: null });
+  applyPiecewise(saved, directory, ours);
+  fs.renameSync(saved, `${saved}.gone`);
+  fs.rmSync(`${saved}.gone`, { recursive: true, force: true });
+}
+
+/** No such call, not on this file system, an overlay's lower directory, or a mount point. */
+function cannotExchange(error: unknown): boolean {
+  return hasCode(error, 'EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'EXDEV', 'EBUSY');
+}
+
+function syncAbove({ directory }: BootPlan): void {
+  const above = path.dirname(directory);
+  if (fs.existsSync(above)) syncDirectory(above);
+}
