@@ -45,7 +45,13 @@ export async function workHere(config: Config, purpose: 'look' | 'change'): Prom
 }
 
 /** What no answer to the command says: the rest of the log would say twice what came of it. */
-const BESIDE: readonly LogEvent[] = ['chroot.problem', 'image.aftermath', 'recovery.done', 'recovery.failed'];
+const BESIDE: readonly LogEvent[] = [
+  'chroot.problem',
+  'image.aftermath',
+  'recovery.done',
+  'recovery.failed',
+  'revert.waiting',
+];
 
 function say(event: LogEvent, _fields: unknown, message: string): void {
   if (BESIDE.includes(event)) process.stderr.write(`${printable(message)}\n`);

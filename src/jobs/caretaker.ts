@@ -104,7 +104,7 @@ export class Caretaker {
       const result = await lock.during(
         `revert ${name}`,
         signal,
-        () => {},
+        (holder) => site.log.warn('revert.waiting', { name }, `${name}: waiting for ${holder}`),
         () => revert(site, { name, to, signal }),
       );
       return { name, id: null, ...result };

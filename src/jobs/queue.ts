@@ -18,12 +18,17 @@ type Line = {
   ticket: { id: string; priority: number } | null;
 };
 
-/** Runs jobs, at most `concurrency` at once and one per chroot: reverts first, then what was asked for, changed, scheduled. */
+/**
+ * Runs jobs, one per chroot and at most `concurrency` builds at once: what was asked for first, then changed, scheduled.
+ * Reverts go before all of them and wait only for a job of their own chroot.
+ */
 export class JobQueue {
   readonly #places: PQueue;
   readonly #now: () => number;
   readonly #lines = new Map<string, Line>();
   #tickets = 0;
+  /** Those that run now. */
+  readonly #reverts = new Set<Promise<void>>();
   #closed = false;
 
   constructor({ concurrency, now = Date.now }: { concurrency: number; now?: () => number }) {
@@ -89,8 +94,9 @@ export class JobQueue {
   /** The chroot whose job keeps a job of `name` from running at once; undefined when none does. */
   inTheWayOf(name: string): string | undefined {
     const running = this.running();
+    const builds = running.filter(({ kind }) => kind !== 'revert');
     const own = running.find((job) => job.name === name);
-    return (own ?? (running.length >= this.#places.concurrency ? running[0] : undefined))?.name;
+    return (own ?? (builds.length >= this.#places.concurrency ? builds[0] : undefined))?.name;
   }
 
   /** Cancels all jobs and takes no more; resolves when none runs. */
@@ -98,17 +104,28 @@ export class JobQueue {
     this.#closed = true;
     for (const name of this.#lines.keys()) this.cancel(name, 'the program is stopping', 'all');
     await this.#places.onIdle();
+    await Promise.all(this.#reverts);
   }
 
   #queueUp(name: string, line: Line): void {
     const [first] = line.waiting;
     if (line.running !== null || first === undefined) return;
+    if (first.kind === 'revert') {
+      // It is quick, and clients wait for it: not behind minutes of another chroot's build.
+      const revert = this.#runFirst(name, line).finally(() => this.#reverts.delete(revert));
+      this.#reverts.add(revert);
+      return;
+    }
     const priority = PRIORITY[first.kind];
     if (line.ticket === null) {
       this.#tickets += 1;
       const ticket = { id: `${this.#tickets}`, priority };
       line.ticket = ticket;
-      void this.#places.add(() => this.#runFirst(name, line), ticket);
+      void this.#places.add(async () => {
+        line.ticket = null;
+        // a revert that came meanwhile lets the next one queue up when it ends
+        if (line.running === null) await this.#runFirst(name, line);
+      }, ticket);
     } else if (line.ticket.priority < priority) {
       this.#places.setPriority(line.ticket.id, priority);
       line.ticket.priority = priority;
@@ -116,7 +133,6 @@ export class JobQueue {
   }
 
   async #runFirst(name: string, line: Line): Promise<void> {
-    line.ticket = null;
     const first = line.waiting.shift();
     if (first !== undefined) {
       const abort = new AbortController();
@@ -125,6 +141,6 @@ export class JobQueue {
       line.running = null;
     }
     if (line.waiting.length > 0) this.#queueUp(name, line);
-    else this.#lines.delete(name);
+    else if (line.ticket === null) this.#lines.delete(name);
   }
 }

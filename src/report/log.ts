@@ -31,6 +31,7 @@ export type LogEvent =
   | 'recovery.failed'
   | 'undo.failed'
   | 'revert.failed'
+  | 'revert.waiting'
   | 'schedule.run'
   | 'trigger.taken'
   | 'trigger.unknown'

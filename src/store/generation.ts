@@ -1,4 +1,4 @@
-/** Facts of one check of one image. `passed: false` with `required: true` rejects the image. */
+/** What one check of one image found. One that did not pass rejects the image. */
 export type CheckResult = {
   name: string;
   passed: boolean;
@@ -28,7 +28,7 @@ export type Generation = {
   compression: string;
   /** Entries in the tree. */
   entries: number;
-  /** Package name (with `:arch`) → version, as dpkg knew them when the tree was read. */
+  /** Package name (`libc6:amd64` where dpkg names the architecture) → version, as dpkg knew them when the tree was read. */
   packages: Record<string, string>;
   /** Kernel versions in the image's boot directory. */
   kernels: string[];

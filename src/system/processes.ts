@@ -84,9 +84,9 @@ function failure(command: string, exitCode: number | undefined, stderr: string, 
     if (exitCode === 127) return `cannot run ${command}: it is not installed${hint}`;
   }
   const all = stderr.trim().split('\n').filter(Boolean);
-  // of a stack trace only what it is about
-  const errors = all.filter((line) => /^(\w*Error|FATAL ERROR): /.test(line));
-  const lines = errors.length > 0 ? errors : all;
+  // of a stack trace, JavaScript's or the engine's own, only what it is about
+  const isTrace = all.some((line) => /^\s+at \S|^ *\d+: 0x[0-9a-f]+ /.test(line));
+  const lines = isTrace ? all.filter((line) => /^(\w*Error|FATAL ERROR): /.test(line)) : all;
   const said = lines.length === 0 ? '' : `: ${lines.slice(-3).join('; ')}`;
   // what unshare says when its child was killed, which it cannot pass on (util-linux 2.38)
   if (/^unshare: sigprocmask/m.test(stderr)) return `cannot finish ${command}: it was killed (is there enough memory?)`;

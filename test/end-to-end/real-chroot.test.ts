@@ -56,7 +56,7 @@ it('apt installs a package: one new image with the package in it, and .old is th
   expect(readInImage(image, 'usr/games/new-game')).toBe('play\n');
   expect(digest(`${image}.old`)).toBe(former);
   const record = JSON.parse(fs.readFileSync(recordOf(id), 'utf8'));
-  expect(record.packages).toMatchObject({ 'new-game:all': '1.0' });
+  expect(record.packages).toMatchObject({ 'new-game': '1.0' });
 });
 
 it('while the tree is read apt-get is refused with our pid, and while apt works the image waits for it', async () => {

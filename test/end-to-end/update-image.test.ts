@@ -132,6 +132,15 @@ describe('a build', () => {
     expect(readInImage(`${image}.old`, 'etc/motd')).toBe('first\n');
   });
 
+  it('says that it leaves the kernels in the TFTP directories as they are', () => {
+    server.makeSmallChroot('amd64');
+    fs.mkdirSync(path.join(server.root, 'srv/tftp'), { recursive: true });
+    const { status, stderr } = update('amd64');
+    expect(status).toBe(0);
+    expect(stderr).toContain(`warning: kernels in ${server.root}/srv/tftp stay as they are`);
+    expect(fs.readdirSync(path.join(server.root, 'srv/tftp'))).toEqual([]);
+  });
+
   it('with --no-backup leaves .old as it is', () => {
     const image = withImages('amd64', 'first\n', 'second\n');
     fs.writeFileSync(path.join(server.base, 'amd64/etc/motd'), 'third\n');

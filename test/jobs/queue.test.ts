@@ -74,6 +74,23 @@ it('jobs are taken in the order revert, asked, changed, scheduled, and of one ki
   ]);
 });
 
+it('a revert does not wait for the build of another chroot, but for that of its own', async () => {
+  const log: string[] = [];
+  const queue = new JobQueue({ concurrency: 1 });
+  const build = new TestJob(queue, log, 'a', 'changed');
+  await build.started;
+  const other = new TestJob(queue, log, 'b', 'revert');
+  expect(await other.end()).toBe('b revert');
+  const own = new TestJob(queue, log, 'a', 'revert');
+  const next = new TestJob(queue, log, 'a', 'asked');
+  expect(log).toEqual(['a changed', 'b revert']);
+  await build.end();
+  await own.end();
+  await next.end();
+  expect(log).toEqual(['a changed', 'b revert', 'a revert', 'a asked']);
+  expect(queue.running()).toEqual([]);
+});
+
 it('as many jobs as there are places run at once', async () => {
   const queue = new JobQueue({ concurrency: 2, now: () => 42 });
   const log: string[] = [];

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import type { Chroot } from '../../chroot/chroot.ts';
 import type { Config } from '../../config/config.ts';
 import { UserError } from '../../errors.ts';
@@ -16,4 +17,13 @@ export function refuseUnavailable(request: Request, config: Config, chroots: rea
   if (request.exporting.startsWith('by') && without !== undefined) {
     throw new UserError(`cannot write nbd-server's configuration of ${without.name}: not available in this version`);
   }
+}
+
+/** What the original does beside building and this version does not, where it would matter; one line each. */
+export function kernelWarnings({ defaults }: Config): string[] {
+  const directories = defaults.serve.tftpDirs.filter((directory) => fs.existsSync(directory));
+  if (directories.length === 0) return [];
+  return [
+    `kernels in ${directories.join(', ')} stay as they are: not available in this version (use ltsp-update-kernels)`,
+  ];
 }

@@ -24,7 +24,8 @@ export type Exchange = (one: string, other: string) => void;
 
 /**
  * Gives clients the next directory in place of the present one, at once where the file system can do so. The admin's own
- * files are in both. The former directory stays until `removeFormer`.
+ * files are in both. The former directory stays until `removeFormer`. Where the file system cannot exchange, each file is
+ * replaced by itself: none is torn, but a client that has read a link may find that its target has just gone.
  * @throws UserError when that cannot be; `undoSwitch` then brings the former state back
  */
 export function switchBootDirectory(plan: BootPlan, layout: Layout, exchange: Exchange = exchangePaths): Switched {

@@ -48,47 +48,45 @@ function setImage(abi: number, letter: string): void {
   });
 }
 
-it.each<[string, Exchange]>([
-  ['by exchange', exchange],
+it.each<[string, Exchange, RegExp | null]>([
+  ['never gets a torn one or none in 200 switches by exchange', exchange, null],
   [
-    'file by file',
+    'never gets a torn one in 200 switches file by file',
     () => {
       throw Object.assign(new Error('EINVAL'), { code: 'EINVAL' });
     },
+    // one that has read a link in the instant before its target goes finds nothing, and asks again
+    /^Error: ENOENT/,
   ],
-])(
-  'a client that fetches kernel and initrd without pause never gets a torn one or none in 200 switches %s',
-  async (_, way) => {
-    const step = async () => {
-      const { plan, boot, layout, live } = await prepared(site);
-      await makeNext(plan, boot, layout);
-      switchBootDirectory(plan, layout, way);
-      return { plan, live };
-    };
-    setImage(1, 'a');
-    const { live } = await step();
-    write(live, { 'lts.conf': 'L'.repeat(SIZE) });
-    const files = ['vmlinuz-amd64', 'initrd.img-amd64', 'lts.conf'].map((name) => path.join(live, name));
-    const reader = spawn(process.execPath, ['-e', READER, String(SIZE), ...files], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    const lines = createInterface(reader.stdout)[Symbol.asyncIterator]();
-    expect((await lines.next()).value).toBe('reading');
-    for (let turn = 0; turn < 100; turn++) {
-      // another version, the same version made anew, and the way back of each
-      setImage(turn % 4 < 2 ? 2 : 1, turn % 2 === 0 ? 'b' : 'c');
-      const { plan } = await step();
-      if (turn % 3 !== 0) undoSwitch(plan, way);
-      else await step();
-    }
-    setImage(3, 'd');
-    await step();
-    reader.stdin.end();
-    const { reads, failures, seen } = JSON.parse((await lines.next()).value);
-    await once(reader, 'close');
-    expect(failures).toEqual([]);
-    // the first and the last are read in any case
-    expect(seen).toEqual(expect.arrayContaining(['A', 'D', 'L', 'a', 'd']));
-    expect(reads).toBeGreaterThan(100);
-  },
-);
+])('a client that fetches kernel and initrd without pause %s', async (_, way, mayHappen) => {
+  const step = async () => {
+    const { plan, boot, layout, live } = await prepared(site);
+    await makeNext(plan, boot, layout);
+    switchBootDirectory(plan, layout, way);
+    return { plan, live };
+  };
+  setImage(1, 'a');
+  const { live } = await step();
+  write(live, { 'lts.conf': 'L'.repeat(SIZE) });
+  const files = ['vmlinuz-amd64', 'initrd.img-amd64', 'lts.conf'].map((name) => path.join(live, name));
+  const reader = spawn(process.execPath, ['-e', READER, String(SIZE), ...files], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface(reader.stdout)[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe('reading');
+  for (let turn = 0; turn < 100; turn++) {
+    // another version, the same version made anew, and the way back of each
+    setImage(turn % 4 < 2 ? 2 : 1, turn % 2 === 0 ? 'b' : 'c');
+    const { plan } = await step();
+    if (turn % 3 !== 0) undoSwitch(plan, way);
+    else await step();
+  }
+  setImage(3, 'd');
+  await step();
+  reader.stdin.end();
+  const { failures, seen } = JSON.parse((await lines.next()).value);
+  await once(reader, 'close');
+  expect(failures.filter((one: string) => mayHappen?.test(one) !== true)).toEqual([]);
+  // the first and the last are read in any case
+  expect(seen).toEqual(expect.arrayContaining(['A', 'D', 'L', 'a', 'd']));
+});
