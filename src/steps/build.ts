@@ -27,7 +27,7 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
     const { config, chroot, settings, signal } = job;
     const file = candidateFile(config.paths, name, id);
     const manifestFile = manifestOf(config.paths, name, id);
-    fs.mkdirSync(generationDirectory(config.paths, name), { recursive: true, mode: 0o755 });
+    fs.mkdirSync(generationDirectory(config.paths, name), { recursive: true, mode: 0o700 });
     const started = performance.now();
 
     job.onProgress('reading the chroot', null);

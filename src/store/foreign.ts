@@ -54,7 +54,7 @@ export function adoptForeignNow(paths: StorePaths, name: string, which: Which, n
 function claim(paths: StorePaths, name: string, which: Which, now: number): string {
   const source = fileOf(paths, name, which);
   const id = newId(paths, name, now);
-  makeDirectory(generationDirectory(paths, name), 0o755);
+  makeDirectory(generationDirectory(paths, name));
   const candidate = candidateOf(paths, name, id);
   try {
     fs.linkSync(source, candidate);

@@ -19,10 +19,10 @@ const EXCLUDED: Verdict = { excluded: true };
 /**
  * The excluder for patterns as of `mksquashfs -wildcards` (squashfs-tools 4.5.1): components divided by `/`, matched one
  * by one from the tree's root by fnmatch(3) with FNM_PATHNAME, FNM_PERIOD and FNM_EXTMATCH. A name that matches a
- * pattern's last component is left out with all below. A pattern behind `... ` matches in every directory; of its
- * components mksquashfs looks at the first alone, and so do we, since the image is what it makes.
+ * pattern's last component is left out with all below. A pattern behind `... ` matches in every directory; it has one
+ * component, since mksquashfs 4.5 and 4.6 understand more of them differently.
  * @param patterns one char per byte (latin1)
- * @throws UsageError for a pattern that mksquashfs refuses
+ * @throws UsageError for a pattern that mksquashfs refuses, or that means different things to its versions
  */
 export function excluderOf(patterns: readonly string[]): Excluder {
   const rooted = emptyBranch();
@@ -30,7 +30,7 @@ export function excluderOf(patterns: readonly string[]): Excluder {
   for (const pattern of patterns) {
     const problem = patternProblem(pattern);
     if (problem !== null) throw new UsageError(problem);
-    if (pattern.startsWith(STICKY)) add(sticky, componentsOf(pattern.slice(STICKY.length)).slice(0, 1));
+    if (pattern.startsWith(STICKY)) add(sticky, componentsOf(pattern.slice(STICKY.length)));
     else add(rooted, componentsOf(pattern));
   }
   const everywhere = isEmpty(sticky) ? excludeNothing : new Directory([], sticky, null);
@@ -144,6 +144,10 @@ function componentsOf(pattern: string): string[] {
 }
 
 function patternProblem(pattern: string): string | null {
+  if (pattern.startsWith(STICKY) && componentsOf(pattern.slice(STICKY.length)).length > 1) {
+    // squashfs-tools 4.5 leaves out all that the first name matches, 4.6 only what the whole path does
+    return `cannot use the exclude pattern ${pattern}: mksquashfs reads more than one name behind ... differently from version to version (write one name there)`;
+  }
   if (!/^(\/|\.\.?\/)/.test(pattern)) return null;
   const better = pattern.replace(/^(\/+|\.\.?\/+)+/, '');
   const hint = better === '' ? '' : ` (write ${better})`;
