@@ -96,10 +96,9 @@ export class Caretaker {
     const { name } = this.chroot;
     const { queue, lock } = this.#parts;
     const site = this.#parts.site();
-    // what was asked for with force before counts no more: it would end the hold
-    this.#reverts += 1;
-    this.#pending = this.#pending === undefined ? undefined : withoutForce(this.#pending);
-    queue.cancel(name, `a revert of ${name} was asked for`, 'builds');
+    const why = `a revert of ${name} was asked for`;
+    this.#forgetForce(why);
+    queue.cancel(name, why, 'builds');
     const job = async (signal: AbortSignal): Promise<Outcome> => {
       const result = await lock.during(
         `revert ${name}`,
@@ -116,6 +115,19 @@ export class Caretaker {
     // it may have ended a build for nothing, which is still due
     if (outcome.kind !== 'reverted') this.notice({ kind: 'look' });
     return outcome;
+  }
+
+  /** What was forced before a revert counts no more: it would end the hold. Whom no look will serve is told so. */
+  #forgetForce(why: string): void {
+    this.#reverts += 1;
+    if (this.#pending === undefined) return;
+    this.#pending = withoutForce(this.#pending);
+    if (this.#pending !== undefined) return;
+    this.#askers.answer({ name: this.chroot.name, kind: 'cancelled', message: why, id: null });
+    if (this.#working !== null) return;
+    this.#wake?.();
+    this.#wake = null;
+    this.#activity = { kind: 'idle' };
   }
 
   /** Ends what is running, undone, and takes no more events. */

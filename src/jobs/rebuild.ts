@@ -112,7 +112,7 @@ function resultOf(
 ): { kind: 'rejected' | 'void' | 'failed'; message: string } {
   const [undoError] = undoErrorsOf(error);
   if (undoError !== undefined) {
-    const message = `cannot take back what was done of image of ${name}: ${messageOf(undoError)}; it began with: ${why}`;
+    const message = `cannot take back what was done for the image of ${name}: ${messageOf(undoError)}; it began with: ${why}`;
     return {
       kind: 'failed',
       message: `${message} (tried again before the next build; look with ltsp-autoimage status)`,

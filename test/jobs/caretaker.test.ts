@@ -264,6 +264,24 @@ describe('a revert', () => {
     expect(generations()).toEqual([first, second]);
   });
 
+  it('ends a forced build that waits for apt: who asked is told, and it is not built when apt is done', async () => {
+    await ask();
+    await change();
+    await ask();
+    const apt = PackageLock.take(chroot);
+    caretaker.notice({ kind: 'trigger', force: 'force' });
+    const waiting = ask(FORCED);
+    const [first] = generations();
+    expect(await caretaker.revert(null)).toMatchObject({ kind: 'reverted', id: first?.slice(0, -'.img'.length) });
+    const message = 'a revert of amd64 was asked for';
+    expect(await waiting).toEqual({ name: 'amd64', kind: 'cancelled', message, id: null });
+    expect(caretaker.activity).toEqual({ kind: 'idle' });
+    apt.release();
+    await clock.advance(10 * QUIET);
+    expect(made.told.count('build.started')).toBe(2);
+    expect(generations()).toHaveLength(2);
+  });
+
   it('that cannot be made leaves the build that it ended due', async () => {
     const gate = tree.gate('compare');
     caretaker.notice(PACKAGES);
