@@ -5,6 +5,7 @@ import { inputsDigest } from '../chroot/inputs.ts';
 import type { ChrootConfig, Config } from '../config/config.ts';
 import { UserError } from '../errors.ts';
 import type { Look, Tree } from '../tree/look.ts';
+import { cleanupOf } from './cleanup/wanted.ts';
 import { type Compression, chooseCompression } from './compression.ts';
 import { type Selection, selectionOf } from './selection.ts';
 import { compressionName } from './space.ts';
@@ -14,6 +15,8 @@ export type Recipe = {
   selection: Selection;
   compression: Compression;
   kernels: readonly string[];
+  /** Null: the chroot as it is; else it is cleaned first, see `cleanupOf`. */
+  cleanup: string | null;
 };
 
 /** What an image would be made of now. `digest` is the one digest that decides whether a rebuild is due. */
@@ -25,7 +28,8 @@ export function recipeOf(config: Config, chroot: Chroot, settings: ChrootConfig)
   if (!fs.existsSync(chroot.path)) throw new UserError(`cannot read ${chroot.path}: it does not exist`);
   const support = kernelsReadZstd(chroot.path);
   const { compression } = chooseCompression(settings.build, support);
-  return { selection: selectionOf(config, settings, chroot), compression, kernels: support.kernels };
+  const cleanup = cleanupOf(config, settings.build, chroot);
+  return { selection: selectionOf(config, settings, chroot), compression, kernels: support.kernels, cleanup };
 }
 
 /**
@@ -36,7 +40,7 @@ export function recipeOf(config: Config, chroot: Chroot, settings: ChrootConfig)
 export async function inputsOf(
   tree: Tree,
   chroot: Chroot,
-  { selection, compression }: Recipe,
+  { selection, compression, cleanup }: Recipe,
   signal: AbortSignal,
   manifest?: { file: string; readSince: string },
 ): Promise<Inputs> {
@@ -44,6 +48,9 @@ export async function inputsOf(
   const request =
     manifest === undefined ? walk : { ...walk, manifestFile: manifest.file, readSince: manifest.readSince };
   const look = await tree.look(request, signal);
-  const digest = inputsDigest({ tree: look.digest, options: { compression: compressionName(compression) } });
+  const digest = inputsDigest({
+    tree: look.digest,
+    options: { compression: compressionName(compression), cleanup: cleanup ?? 'none' },
+  });
   return { digest, look };
 }

@@ -1,13 +1,11 @@
-import { messageOf, RejectedError } from '../errors.ts';
-import { mountImage } from '../system/mounts.ts';
+import { RejectedError } from '../errors.ts';
 import type { Tree } from '../tree/look.ts';
-import type { Check } from './check.ts';
+import { type Check, well } from './check.ts';
+import type { MountOnce } from './mount-once.ts';
 import { missingPaths } from './required.ts';
 
 export type ContentCheckOptions = {
-  image: string;
-  /** An empty directory to mount on; only this check sees the mount. */
-  mountPoint: string;
+  image: MountOnce;
   /** What the source tree had when the image was made. */
   manifestFile: string;
   required: readonly string[];
@@ -22,34 +20,19 @@ const NAMED = 5;
  * files that a client needs. The manifest is what counts: a damaged directory reads without an error and with entries
  * missing.
  */
-export function contentCheck(options: ContentCheckOptions): Check {
-  const { image, mountPoint, manifestFile, required, tree } = options;
+export function contentCheck({ image, manifestFile, required, tree }: ContentCheckOptions): Check {
   return {
     name: 'content',
     run: async (signal) => {
-      const mounted = await mountAsClient(image, mountPoint, signal);
-      try {
-        const missing = missingPaths(mounted.root, required);
-        if (missing.length > 0) throw new RejectedError(missing.join(', '));
-        const differences = await tree.compareImage({ root: mounted.root, manifestFile, limit: NAMED + 1 }, signal);
-        if (differences.length > 0)
-          throw new RejectedError(`the image is not what the chroot was: ${named(differences)}`);
-        return 'it mounts and has what the chroot had';
-      } finally {
-        await mounted.close();
-      }
+      const root = await image.root();
+      const missing = missingPaths(root, required);
+      if (missing.length > 0) throw new RejectedError(missing.join(', '));
+      const differences = await tree.compareImage({ root, manifestFile, limit: NAMED + 1 }, signal);
+      if (differences.length > 0)
+        throw new RejectedError(`the image is not what the chroot was: ${named(differences)}`);
+      return well('it mounts and has what the chroot had');
     },
   };
-}
-
-async function mountAsClient(image: string, mountPoint: string, signal: AbortSignal): ReturnType<typeof mountImage> {
-  try {
-    return await mountImage(image, mountPoint, signal);
-  } catch (error) {
-    // no free loop device says nothing about the image
-    if (signal.aborted || messageOf(error).includes('loop device')) throw error;
-    throw new RejectedError('the image does not mount', { cause: error });
-  }
 }
 
 function named(differences: readonly { message: string }[]): string {

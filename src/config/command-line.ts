@@ -11,6 +11,9 @@ export type CommandLineSettings = {
   /** In addition to those of the files. */
   exclude?: readonly string[];
   backup?: boolean;
+  cleanup?: boolean;
+  /** Whether nbd-server's config gets an export. */
+  nbd?: ChrootConfig['serve']['nbd'];
 };
 
 /** The config with what the command line says over it, for every chroot; frozen like it. */
@@ -19,6 +22,7 @@ export function withCommandLine(config: Config, settings: CommandLineSettings): 
     ...section,
     build: { ...section.build, ...buildOver(section.build, settings) },
     keep: { ...section.keep, ...(settings.backup === undefined ? {} : { backup: settings.backup }) },
+    serve: { ...section.serve, ...(settings.nbd === undefined ? {} : { nbd: settings.nbd }) },
   });
   return freeze({
     ...config,
@@ -31,9 +35,12 @@ export function withCommandLine(config: Config, settings: CommandLineSettings): 
 
 function buildOver(
   build: ChrootConfig['build'],
-  { compression, exclude = [] }: CommandLineSettings,
+  { compression, exclude = [], cleanup }: CommandLineSettings,
 ): Partial<ChrootConfig['build']> {
-  const excludes = { exclude: [...new Set([...build.exclude, ...exclude])] };
+  const excludes = {
+    exclude: [...new Set([...build.exclude, ...exclude])],
+    ...(cleanup === undefined ? {} : { cleanup }),
+  };
   // a level is meant for the compressor it was configured with
   return compression === undefined || compression === build.compression
     ? excludes

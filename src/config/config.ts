@@ -59,6 +59,8 @@ export type ChrootConfig = {
     level: number;
     exclude: readonly string[];
     excludesFile: string;
+    /** Build from a cleaned view of the chroot; `auto`: for `/` alone, which is a machine in use. */
+    cleanup: 'auto' | boolean;
     /** Take the packages' lock while the tree is read. */
     lock: boolean;
     nice: boolean;
@@ -74,17 +76,42 @@ export type ChrootConfig = {
   check: {
     /** Paths inside the image that must be there. */
     required: readonly string[];
+    /** What an image has and should not give to everyone who can boot it. */
+    secrets: Strictness;
+    /** Whether a client could start from it: init, kernel, modules, initrd. */
+    bootChain: Strictness;
+    /** Which files are compared with the chroot byte by byte. */
+    content: 'sample' | 'all';
+    /** Reading the candidate over NBD; `required`: one that cannot be read so, for want of tools, is refused. */
+    nbd: 'auto' | 'required' | 'off';
+    boot: 'off' | 'container' | 'vm';
+    /** What clients get after publishing; `strict`: an export that did not answer before either is a failure, too. */
+    live: 'on' | 'strict' | 'off';
+    /** How often what is live is looked at. */
+    liveEvery: number;
     /** Limit of each check. */
     timeout: number;
   };
   serve: {
-    /** TFTP directories: left out of an image of `/`. */
+    /** Exports in nbd-server's config; `auto`: by LTSP 5's rule. */
+    nbd: 'auto' | 'on' | 'off';
+    nbdConfDir: string;
+    /** The file that lists who may connect, for new exports. */
+    nbdAuthfile: string;
+    /** Whose names boot files have in TFTP directories; `auto`: by what the site has. */
+    layout: 'auto' | 'ltsp5' | 'ltsp19';
+    /** TFTP directories: those that exist get boot files, and all are left out of an image of `/`. */
     tftpDirs: readonly string[];
+    /** Where in each of them the chroots' directories are, relative. */
+    tftpBootDir: string;
     /** Mode and group of an image file. `group` is 'auto' for nbd-server's. */
     mode: number;
     group: string;
   };
 };
+
+/** What becomes of an image with a certain kind of problem. */
+export type Strictness = 'warn' | 'refuse' | 'off';
 
 /** The settings that hold for a chroot. */
 export function configOf(config: Config, name: string): ChrootConfig {

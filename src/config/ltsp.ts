@@ -33,7 +33,7 @@ export function readLtspVariables(root: string): LtspVariables {
 
 /**
  * LTSP's variables as settings of ours. An empty one counts as not set, as it does for LTSP. Names we have no setting for
- * belong to other LTSP tools; CLEANUP, CONFIG_NBD and REVERT are `ltsp-update-image`'s alone.
+ * belong to other LTSP tools; REVERT is `ltsp-update-image`'s alone.
  */
 export function settingsOfLtsp(variables: ReadonlyMap<string, Assignment>): Validated<Settings> {
   const problems: string[] = [];
@@ -45,8 +45,8 @@ export function settingsOfLtsp(variables: ReadonlyMap<string, Assignment>): Vali
   const excludedMounts = take('EXCLUDED_MOUNTS', list(pattern()), (value) => words(value).flatMap(contentOf));
   const noCompress = takeTruth('NO_COMPRESS');
   const noBackup = takeTruth('NO_BACKUP');
-  takeTruth('CLEANUP');
-  takeTruth('CONFIG_NBD');
+  const cleanup = takeTruth('CLEANUP');
+  const exporting = takeTruth('CONFIG_NBD');
   takeTruth('REVERT');
 
   const chosen = noCompress === true ? 'none' : compression;
@@ -55,9 +55,11 @@ export function settingsOfLtsp(variables: ReadonlyMap<string, Assignment>): Vali
     build: {
       exclude: [...(exclude ?? []), ...(excludedMounts ?? [])],
       ...(chosen === undefined ? {} : { compression: chosen }),
+      ...(cleanup === undefined ? {} : { cleanup }),
     },
     keep: noBackup === undefined ? {} : { backup: !noBackup },
     serve: {
+      ...(exporting === undefined ? {} : { nbd: exporting ? 'on' : 'off' }),
       ...(tftpDirs === undefined ? {} : { tftp_dirs: tftpDirs }),
       ...(tftpBootDir === undefined ? {} : { tftp_boot_dir: tftpBootDir }),
     },

@@ -284,8 +284,7 @@ export class Caretaker {
     } else if (result.kind === 'failed') {
       this.#failed(result.message, causes);
     } else if (result.kind !== 'void') {
-      const id = result.kind === 'published' ? result.id : null;
-      this.#served.answer({ name: this.chroot.name, kind: result.kind, message: result.message, id });
+      this.#served.answer({ name: this.chroot.name, id: null, ...result });
     } else if (this.#voids < VOIDS_IN_A_ROW) {
       this.#again(causes);
     } else {

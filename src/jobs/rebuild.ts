@@ -4,6 +4,7 @@ import { BusyError, CancelledError, messageOf, RejectedError, VoidError } from '
 import { build } from '../steps/build.ts';
 import { checkCandidate } from '../steps/check-candidate.ts';
 import { checkLive } from '../steps/check-live.ts';
+import { exportImage } from '../steps/export-image.ts';
 import { lockPackages, releasePackages } from '../steps/lock-packages.ts';
 import { pruneGenerations } from '../steps/prune.ts';
 import { publish } from '../steps/publish.ts';
@@ -18,7 +19,7 @@ import { Journal } from './journal.ts';
 import { runJob, undoErrorsOf } from './runner.ts';
 
 /** The steps of a rebuild, in their order. After a crash the undo of each is found here by its name. */
-export const REBUILD_STEPS = [lockPackages, build, checkCandidate, publish, checkLive];
+export const REBUILD_STEPS = [lockPackages, build, checkCandidate, publish, exportImage, checkLive];
 
 export type RebuildRequest = {
   chroot: Chroot;
@@ -30,7 +31,7 @@ export type RebuildRequest = {
 };
 
 export type RebuildResult =
-  | { kind: 'published'; id: string; message: string }
+  | { kind: 'published'; id: string; message: string; notes: readonly string[] }
   /** A check failed: what was live is live, the inputs are in quarantine. */
   | { kind: 'rejected'; message: string }
   /** The chroot changed while it was read. */
@@ -46,7 +47,7 @@ export async function rebuild(site: Site, request: RebuildRequest): Promise<Rebu
   const { paths } = site.config;
   const started = performance.now();
   const id = newId(paths, name, site.now());
-  const job: RebuildJob = { ...site, ...request, id, packageLock: null, candidate: null };
+  const job: RebuildJob = { ...site, ...request, id, packageLock: null, candidate: null, notes: [] };
   site.log.info('build.started', { name, id, reason: request.reason }, `${name}: building, since ${request.reason}`);
   try {
     const journal = Journal.open(paths, { kind: 'rebuild', name, id });
@@ -71,7 +72,7 @@ function published(site: Site, job: RebuildJob, total: number): RebuildResult {
   const message = publishedMessage(record);
   const { digest, size, took } = record;
   site.log.info('image.published', { name, id: job.id, digest, size, took }, message);
-  return { kind: 'published', id: job.id, message };
+  return { kind: 'published', id: job.id, message, notes: job.notes };
 }
 
 function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResult {

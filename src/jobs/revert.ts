@@ -9,7 +9,7 @@ import { runJob } from './runner.ts';
 export const REVERT_STEPS = [switchBack];
 
 export type RevertResult =
-  | { kind: 'reverted'; id: string; message: string }
+  | { kind: 'reverted'; id: string; message: string; notes: readonly string[] }
   | { kind: 'rejected' | 'failed' | 'cancelled'; message: string };
 
 /**
@@ -23,7 +23,7 @@ export async function revert(
   const { name } = request;
   const { paths } = site.config;
   try {
-    const job: RevertJob = { ...site, ...request };
+    const job: RevertJob = { ...site, ...request, notes: [] };
     const left = currentOf(site, name);
     const journal = Journal.open(paths, { kind: 'revert', name, id: request.to ?? 'previous' });
     const log = (message: string): void => site.log.error('undo.failed', { name }, message);
@@ -34,7 +34,7 @@ export async function revert(
     const message = `${name}: image ${id} is live again; on hold until ltsp-autoimage release ${name} or build ${name}`;
     appendHistory(paths, { at, name, event: 'reverted', id, reason, message });
     site.log.info('image.reverted', { name, id, from: left }, message);
-    return { kind: 'reverted', id, message };
+    return { kind: 'reverted', id, message, notes: job.notes };
   } catch (error) {
     const message = messageOf(error);
     if (error instanceof CancelledError) return { kind: 'cancelled', message };

@@ -36,7 +36,7 @@ export async function runJob<Site, Job extends Site>(run: JobRun<Site, Job>): Pr
       const plan = await step.prepare(job);
       stopIf(signal);
       journal.prepared(step.name, plan);
-      begun.push({ name: step.name, plan, undo: step.undo });
+      begun.push(begunStep(step, plan));
       onStep?.(step.name, 'act');
       await step.act(job, plan);
       journal.done(step.name);
@@ -50,6 +50,7 @@ export async function runJob<Site, Job extends Site>(run: JobRun<Site, Job>): Pr
     attempt('journal', log, () => (undoErrors.length === 0 ? journal.close() : journal.leave()));
     throw error;
   }
+  await finishAll(begun, site, run);
   attempt('journal', log, () => journal.close());
 }
 
@@ -63,15 +64,16 @@ export async function recover<Site, Job extends Site>(
 ): Promise<'undone' | 'done'> {
   const { steps, site, journal } = recovery;
   if (!journal.exists()) return 'done';
-  if (journal.state === 'committed') {
-    journal.close();
-    return 'done';
-  }
   const begun = journal.begun.map(({ step: name, plan }): Begun<Site> => {
     const step = steps.find((one) => one.name === name);
     const unknown = (): Promise<void> => Promise.reject(new UserError(`this version does not know step ${name}`));
-    return { name, plan, undo: step?.undo ?? unknown };
+    return step === undefined ? { name, plan, undo: unknown } : begunStep(step, plan);
   });
+  if (journal.state === 'committed') {
+    await finishAll(begun, site, recovery);
+    journal.close();
+    return 'done';
+  }
   const [first] = await undoBackwards(begun, site, recovery);
   if (first !== undefined) {
     const { kind, name } = journal.header;
@@ -88,7 +90,22 @@ export function undoErrorsOf(error: unknown): readonly unknown[] {
   return (typeof error === 'object' && error !== null ? undoErrorsByError.get(error) : undefined) ?? [];
 }
 
-type Begun<Site> = { name: string; plan: Json; undo: (site: Site, plan: Json) => Promise<void> };
+type Begun<Site> = { name: string; plan: Json } & Pick<Step<Site, Site>, 'undo' | 'finish'>;
+
+function begunStep<Site, Job extends Site>({ name, undo, finish }: Step<Site, Job>, plan: Json): Begun<Site> {
+  return { name, plan, undo, ...(finish && { finish }) };
+}
+
+/** What clients get is what it is to be, whatever goes wrong here. */
+async function finishAll<Site>(begun: readonly Begun<Site>[], site: Site, { log }: Telling): Promise<void> {
+  for (const { name, plan, finish } of begun) {
+    try {
+      await finish?.(site, plan);
+    } catch (error) {
+      log?.(`cannot clear up after step ${name}: ${messageOf(error)}`, error);
+    }
+  }
+}
 
 /** Undoes all of them, whatever goes wrong with one. */
 async function undoBackwards<Site>(begun: readonly Begun<Site>[], site: Site, telling: Telling): Promise<unknown[]> {

@@ -51,6 +51,8 @@ export const outcome = z.object({
   message: z.string(),
   /** The generation it is about. */
   id: z.string().nullable(),
+  /** What the person should know though it went well, a line each. */
+  notes: z.array(z.string()).readonly().exactOptional(),
 });
 
 export type BuildRequest = z.infer<typeof buildRequest>;

@@ -4,6 +4,8 @@ import { printable } from './printable.ts';
 
 /** The stable names of what happens; a site's own tools may look for them. */
 export type LogEvent =
+  | 'boot.kept'
+  | 'boot.switched'
   | 'build.failed'
   | 'build.progress'
   | 'build.skipped'
@@ -15,6 +17,11 @@ export type LogEvent =
   | 'chroot.problem'
   | 'chroot.released'
   | 'chroot.waiting'
+  | 'build.cleaned'
+  | 'check.warned'
+  | 'export.problem'
+  | 'export.served'
+  | 'export.skipped'
   | 'check.failed'
   | 'config.loaded'
   | 'config.refused'

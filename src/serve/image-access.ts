@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { ChrootConfig, Config } from '../config/config.ts';
 import { hasCode, UserError } from '../errors.ts';
+import { readNbdServer } from './nbd/server.ts';
 
 /** Permission bits and group id of an image file; `gid` null leaves the group as it is. */
 export type ImageAccess = { mode: number; gid: number | null };
@@ -32,9 +33,9 @@ export function servedByNfs(config: Config): boolean {
 
 /** nbd-server's `group` in its config, else the group `nbd` that Debian's package makes; null where there is neither. */
 function nbdServerGroup(config: Config): number | null {
-  const text = readable(() => fs.readFileSync(path.join(config.root, '/etc/nbd-server/config'), 'utf8')) ?? '';
-  const name = /^\s*group\s*=\s*(\S+)/m.exec(text)?.[1] ?? 'nbd';
-  return findGroup(config, name) ?? null;
+  const server = readNbdServer(config);
+  const name = server.kind === 'configured' ? server.group : null;
+  return findGroup(config, name ?? 'nbd') ?? null;
 }
 
 function groupId(config: Config, name: string): number {

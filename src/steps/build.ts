@@ -7,12 +7,13 @@ import { readPackages } from '../chroot/dpkg-state.ts';
 import { VoidError } from '../errors.ts';
 import { imageAccess } from '../serve/image-access.ts';
 import { type Digest, digestOf } from '../store/digest.ts';
-import { candidateOf as candidateFile, generationDirectory, manifestOf } from '../store/layout.ts';
+import { candidateOf as candidateFile, chrootManifestOf, generationDirectory, manifestOf } from '../store/layout.ts';
 import { readLinks } from '../store/links.ts';
 import { generations, removeGeneration } from '../store/records.ts';
 import { syncFiles } from '../system/durable.ts';
 import { together } from '../system/together.ts';
 import { readingFromNow } from '../tree/look.ts';
+import { withSource } from './clean-view.ts';
 import { releasePackages } from './lock-packages.ts';
 import { makeRoomFor } from './prune.ts';
 import type { RebuildJob, Site } from './site.ts';
@@ -30,31 +31,37 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
     fs.mkdirSync(generationDirectory(config.paths, name), { recursive: true, mode: 0o700 });
     const started = performance.now();
 
-    job.onProgress('reading the chroot', null);
     const recipe = recipeOf(config, chroot, settings);
     const { packages } = readPackages(chroot);
     const byFormer = spaceByFormer(recipe.compression, formerImage(job));
     if (byFormer !== null) haveSpace(job, byFormer);
-    const manifest = { file: manifestFile, readSince: readingFromNow() };
-    const walk = (stop: AbortSignal): Promise<Inputs> => inputsOf(job.tree, chroot, recipe, stop, manifest);
-    const make = (stop: AbortSignal): Promise<void> => makeImage(job, recipe, file, stop);
-    let inputs: Inputs;
-    if (byFormer === null) {
-      inputs = await walk(signal);
-      haveSpace(job, spaceByTree(recipe.compression, inputs.look.bytes));
-      await make(signal);
-    } else {
-      [inputs] = await together<[Inputs, unknown]>(signal, [walk, make]);
-    }
+    const chrootManifest = recipe.cleanup === null ? manifestFile : chrootManifestOf(file);
+    const manifest = { file: chrootManifest, readSince: readingFromNow() };
+    const inputs = await withSource(job, recipe, async (source) => {
+      job.onProgress('reading the chroot', null);
+      const walk = (stop: AbortSignal): Promise<Inputs> => inputsOf(job.tree, chroot, recipe, stop, manifest);
+      // of a view the image has what the view has
+      const walkView = async (stop: AbortSignal): Promise<void> => {
+        if (source === chroot.path) return;
+        await job.tree.look({ root: source, ...recipe.selection, skipContents: [], manifestFile }, stop);
+      };
+      const make = (stop: AbortSignal): Promise<void> => makeImage(job, recipe, { source, file }, stop);
+      if (byFormer !== null) return (await together<[Inputs, unknown, unknown]>(signal, [walk, walkView, make]))[0];
+      const found = await walk(signal);
+      haveSpace(job, spaceByTree(recipe.compression, found.look.bytes));
+      await together<[unknown, unknown]>(signal, [walkView, make]);
+      return found;
+    });
     const { mode, gid } = imageAccess(config, settings.serve);
     if (gid !== null) fs.chownSync(file, 0, gid);
     fs.chmodSync(file, mode);
 
     const [, , { digest, size }] = await together<[unknown, unknown, Digest]>(signal, [
-      (stop) => requireStill(job, recipe, manifestFile, stop),
+      (stop) => requireStill(job, recipe, chrootManifest, stop),
       async () => syncFiles([file, manifestFile]),
       (stop) => digestOf(file, stop),
     ]);
+    if (chrootManifest !== manifestFile) fs.rmSync(chrootManifest, { force: true });
     job.candidate = {
       id,
       name,
@@ -85,12 +92,12 @@ function haveSpace(job: RebuildJob, needed: number): void {
 function makeImage(
   job: RebuildJob,
   { compression, selection }: Recipe,
-  image: string,
+  { source, file }: { source: string; file: string },
   signal: AbortSignal,
 ): Promise<void> {
   return mksquashfs({
-    source: job.chroot.path,
-    image,
+    source,
+    image: file,
     compression,
     excludes: selection.excludePatterns,
     nice: job.settings.build.nice,

@@ -1,28 +1,30 @@
-import * as z from 'zod';
 import { adoptForeign } from '../store/foreign.ts';
+import { candidateOf as candidateFile, imageOf } from '../store/layout.ts';
 import { type LinkTarget, readLinks } from '../store/links.ts';
 import { addGeneration } from '../store/records.ts';
-import { type Links, switchTo } from '../store/switch.ts';
-import { candidateOf, type RebuildJob, type Site } from './site.ts';
+import type { Links } from '../store/switch.ts';
+import { candidateOf, note, type RebuildJob, type Site } from './site.ts';
 import { defineStep } from './step.ts';
+import { finishUnit, planUnit, switchUnit, type UnitPlan, undoUnit, unitPlan } from './unit.ts';
 
-const links = z.object({ current: z.string().nullable(), previous: z.string().nullable() });
-
-/** What clients get changes here: the candidate becomes a generation, and the current one. */
-export const publish = defineStep<Site, RebuildJob, { name: string; before: Links; after: Links }>({
+/** What clients get changes here: the candidate becomes a generation, and the current one, together with its boot files. */
+export const publish = defineStep<Site, RebuildJob, UnitPlan>({
   name: 'publish',
-  plan: z.object({ name: z.string(), before: links, after: links }),
+  plan: unitPlan,
   prepare: async (job) => {
     const { name } = job.chroot;
-    const before = await ownLinks(job, name);
-    return { name, before, after: { current: job.id, previous: nextPrevious(job, before) } };
-  },
-  act: (job, { name, after }) => {
     job.onProgress('publishing the image', null);
-    addGeneration(job.config.paths, candidateOf(job));
-    switchTo(job.config.paths, name, after, job.now());
+    const before = await ownLinks(job, name);
+    const after = { current: job.id, previous: nextPrevious(job, before) };
+    const source = { file: candidateFile(job.config.paths, name, job.id), signal: job.signal };
+    return planUnit(job, { name, before, after }, source, (text) => note(job, 'boot.kept', name, text));
   },
-  undo: (site, { name, before }) => switchTo(site.config.paths, name, before, site.now()),
+  act: async (job, plan) => {
+    addGeneration(job.config.paths, candidateOf(job));
+    await switchUnit(job, plan, { file: imageOf(job.config.paths, plan.name, job.id), signal: job.signal });
+  },
+  undo: (site, plan) => undoUnit(site, plan),
+  finish: (_, plan) => finishUnit(plan),
 });
 
 /**

@@ -1,7 +1,7 @@
 import type { Chroot } from '../chroot/chroot.ts';
 import type { PackageLock } from '../chroot/package-lock.ts';
 import type { ChrootConfig, Config } from '../config/config.ts';
-import type { Log } from '../report/log.ts';
+import type { Log, LogEvent } from '../report/log.ts';
 import type { Generation } from '../store/generation.ts';
 import type { Tree } from '../tree/look.ts';
 
@@ -32,7 +32,21 @@ export type RebuildJob = Site & {
   onProgress: (text: string, percent: number | null) => void;
   packageLock: PackageLock | null;
   candidate: Candidate | null;
+  /** What a person should know of the image though it is published, a line each. */
+  notes: string[];
 };
+
+/** Says something in the log, and to the person who asked for the image. */
+export function note(
+  { log, notes }: Pick<RebuildJob, 'log' | 'notes'>,
+  event: LogEvent,
+  name: string,
+  text: string,
+): void {
+  const message = `${name}: ${text}`;
+  notes.push(message);
+  log.warn(event, { name }, message);
+}
 
 /** The candidate of a job whose build step is done. */
 export function candidateOf(job: RebuildJob): Candidate {

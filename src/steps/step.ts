@@ -14,6 +14,11 @@ export type Step<Site, Job extends Site> = {
   act: (job: Job, plan: Json) => Promise<void>;
   /** Takes back what `act` did or, after a crash, may have done: finds all, part or nothing of it, and may run twice. */
   undo: (site: Site, plan: Json) => Promise<void>;
+  /**
+   * Removes what only an undo would have needed, once the job is committed. May run twice, or not at all: a later job of
+   * the same kind has to cope with what it would have removed.
+   */
+  finish?: (site: Site, plan: Json) => Promise<void>;
 };
 
 /** A step whose plan has a type; `plan` checks what comes back from the journal after a crash. */
@@ -23,17 +28,19 @@ export type StepDefinition<Site, Job extends Site, Plan extends Json> = {
   prepare: (job: Job) => Plan | Promise<Plan>;
   act: (job: Job, plan: Plan) => void | Promise<void>;
   undo: (site: Site, plan: Plan) => void | Promise<void>;
+  finish?: (site: Site, plan: Plan) => void | Promise<void>;
 };
 
 /** Makes a step for the runner out of a typed definition. */
 export function defineStep<Site, Job extends Site, Plan extends Json>(
   definition: StepDefinition<Site, Job, Plan>,
 ): Step<Site, Job> {
-  const { name, plan } = definition;
+  const { name, plan, finish } = definition;
   return {
     name,
     prepare: async (job) => definition.prepare(job),
     act: async (job, value) => definition.act(job, plan.parse(value)),
     undo: async (site, value) => definition.undo(site, plan.parse(value)),
+    ...(finish && { finish: async (site, value) => finish(site, plan.parse(value)) }),
   };
 }

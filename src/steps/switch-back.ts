@@ -1,28 +1,22 @@
-import * as z from 'zod';
+import type * as z from 'zod';
 import { RejectedError, UserError } from '../errors.ts';
 import { type ChrootState, chrootState, readChrootState, updateChrootState } from '../store/chroot-state.ts';
 import { digestOf } from '../store/digest.ts';
 import { imageOf } from '../store/layout.ts';
 import { generations, readRecord } from '../store/records.ts';
-import { type Links, switchTo } from '../store/switch.ts';
+import type { Links } from '../store/switch.ts';
 import { ownLinks } from './publish.ts';
-import type { Site } from './site.ts';
+import { note, type Site } from './site.ts';
 import { defineStep } from './step.ts';
+import { finishUnit, planUnit, switchUnit, undoUnit, unitPlan } from './unit.ts';
 
-/** A revert on its way. `to` is a generation's id, or null for the previous one. */
-export type RevertJob = Site & { name: string; to: string | null; signal: AbortSignal };
+/** A revert on its way. `to` is a generation's id, or null for the previous one; `notes` as in a rebuild. */
+export type RevertJob = Site & { name: string; to: string | null; signal: AbortSignal; notes: string[] };
 
-const links = z.object({ current: z.string().nullable(), previous: z.string().nullable() });
-const plan = z.object({
-  name: z.string(),
-  before: links,
-  after: links,
-  stateBefore: chrootState,
-  stateAfter: chrootState,
-});
+const plan = unitPlan.extend({ stateBefore: chrootState, stateAfter: chrootState });
 
 /**
- * Goes back to the previous generation, or to the one asked for; the one left becomes `.old`. The inputs left are in
+ * Goes back to the previous generation, or to the one asked for, image and boot files; the one left becomes `.old`. The inputs left are in
  * quarantine and the chroot is on hold before clients get another image: a daemon that starts after a crash in between
  * must not build at once what a person rejected.
  */
@@ -38,17 +32,22 @@ export const switchBack = defineStep<Site, RevertJob, z.infer<typeof plan>>({
     await requireSound(job, target);
     // without a current image the previous one moves up, as the original program has it
     const after = { current: target, previous: before.current };
+    const source = { file: imageOf(config.paths, name, target), signal: job.signal };
+    const onNote = (text: string): void => note(job, 'boot.kept', name, text);
+    const unit = await planUnit(job, { name, before, after }, source, onNote);
     const stateBefore = readChrootState(config.paths, name);
-    return { name, before, after, stateBefore, stateAfter: stateAfterRevert(job, stateBefore, after) };
+    return { ...unit, stateBefore, stateAfter: stateAfterRevert(job, stateBefore, after) };
   },
-  act: ({ config, now }, { name, after, stateAfter }) => {
-    updateChrootState(config.paths, name, () => stateAfter);
-    switchTo(config.paths, name, after, now());
+  act: async (job, { stateAfter, ...unit }) => {
+    const { paths } = job.config;
+    updateChrootState(paths, unit.name, () => stateAfter);
+    await switchUnit(job, unit, { file: imageOf(paths, unit.name, unit.after.current ?? ''), signal: job.signal });
   },
-  undo: ({ config, now }, { name, before, stateBefore }) => {
-    switchTo(config.paths, name, before, now());
-    updateChrootState(config.paths, name, () => stateBefore);
+  undo: (site, { stateBefore, ...unit }) => {
+    undoUnit(site, unit);
+    updateChrootState(site.config.paths, unit.name, () => stateBefore);
   },
+  finish: (_, unit) => finishUnit(unit),
 });
 
 /** On hold, the inputs left behind in quarantine, those arrived at out of it. */

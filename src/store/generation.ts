@@ -4,6 +4,8 @@ export type CheckResult = {
   passed: boolean;
   /** In words; what failed and where. */
   message: string;
+  /** What a person should know though the image passed, a line each. */
+  warnings: string[];
   /** Milliseconds. */
   took: number;
 };

@@ -45,6 +45,11 @@ export function excludesFileOf(candidate: string): string {
   return `${candidate}.excludes`;
 }
 
+/** What the chroot was while a candidate was made from a cleaned view of it. */
+export function chrootManifestOf(candidate: string): string {
+  return `${candidate}.chroot`;
+}
+
 /** The image that failed a check last, kept for a look. */
 export function rejectedFiles(
   paths: StorePaths,

@@ -5,6 +5,7 @@ import { removeDurably, sameFile, syncDirectory, writeDurably } from '../system/
 import type { Generation } from './generation.ts';
 import {
   candidateOf,
+  chrootManifestOf,
   excludesFileOf,
   generationDirectory,
   imageFile,
@@ -31,7 +32,15 @@ const generation: z.ZodType<Generation> = z.object({
   entries: z.number(),
   packages: z.record(z.string(), z.string()),
   kernels: z.array(z.string()),
-  checks: z.array(z.object({ name: z.string(), passed: z.boolean(), message: z.string(), took: z.number() })),
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      passed: z.boolean(),
+      message: z.string(),
+      warnings: z.array(z.string()).default([]),
+      took: z.number(),
+    }),
+  ),
   took: z.record(z.string(), z.number()),
   replacedAt: time.nullable(),
 });
@@ -107,7 +116,14 @@ export function removeGeneration(paths: StorePaths, name: string, id: string): v
     if (sameFile(image, link)) throw new UserError(`cannot remove generation ${id} of ${name}: it is ${link}`);
   }
   const candidate = candidateOf(paths, name, id);
-  for (const file of [excludesFileOf(candidate), candidate, image, manifestOf(paths, name, id)]) removeDurably(file);
+  for (const file of [
+    excludesFileOf(candidate),
+    chrootManifestOf(candidate),
+    candidate,
+    image,
+    manifestOf(paths, name, id),
+  ])
+    removeDurably(file);
   removeDurably(recordOf(paths, name, id));
 }
 

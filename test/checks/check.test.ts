@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type Check, runChecks } from '../../src/checks/check.ts';
+import { type Check, runChecks, well } from '../../src/checks/check.ts';
 import { CancelledError, RejectedError } from '../../src/errors.ts';
 
 const never = new AbortController().signal;
-const good: Check = { name: 'good', run: async () => 'fine' };
+const good: Check = { name: 'good', run: async () => well('fine') };
 const bad = (name: string): Check => ({
   name,
   run: async () => {
@@ -42,6 +42,19 @@ describe('runChecks', () => {
   it('rejects an image whose check does not end', async () => {
     const verdict = await runChecks([good, hanging('slow')], 20, never);
     expect(verdict).toMatchObject({ kind: 'rejected', reason: 'slow: no result after 0.02 s (check.timeout)' });
+  });
+
+  it('says one fault once that several checks found, as one of an image that does not mount', async () => {
+    const unmounted = { ...bad('the mount'), name: 'other' };
+    const verdict = await runChecks([bad('the mount'), unmounted], 1000, never);
+    expect(verdict).toMatchObject({ reason: 'the mount found a fault' });
+  });
+
+  it('keeps the warnings of an image that passes', async () => {
+    const warned: Check = { name: 'warned', run: async () => ({ message: 'fair', warnings: ['one', 'two'] }) };
+    const verdict = await runChecks([good, warned], 1000, never);
+    expect(verdict.kind).toBe('passed');
+    expect(verdict.results.map(({ warnings }) => warnings)).toEqual([[], ['one', 'two']]);
   });
 
   it('a check that could not be made is no verdict, and ends the others first', async () => {

@@ -4,12 +4,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ContentCheckOptions, contentCheck } from '../../src/checks/content.ts';
+import { type MountOnce, mountOnce } from '../../src/checks/mount-once.ts';
 import { CancelledError, RejectedError } from '../../src/errors.ts';
 import { treeInThread } from '../../src/tree/in-thread.ts';
 import { leftovers } from '../end-to-end/server.ts';
 
 let directory: string;
 let tree: string;
+let image: string;
+let mount: MountOnce;
 let options: ContentCheckOptions;
 beforeEach(async () => {
   directory = fs.mkdtempSync(path.join(os.tmpdir(), 'content-'));
@@ -22,23 +25,24 @@ beforeEach(async () => {
   const manifestFile = path.join(directory, 'manifest');
   const patterns = { excludePatterns: [], ignorePatterns: [], skipContents: [] };
   await treeInThread.look({ root: tree, ...patterns, manifestFile });
-  const image = path.join(directory, 'it.img');
+  image = path.join(directory, 'it.img');
+  mount = mountOnce(image, path.join(directory, 'mnt'), new AbortController().signal);
   options = {
-    image,
-    mountPoint: path.join(directory, 'mnt'),
+    image: mount,
     manifestFile,
     required: ['etc/passwd'],
     tree: treeInThread,
   };
 });
-afterEach(() => {
+afterEach(async () => {
+  await mount.close();
   expect(leftovers(directory)).toEqual([]);
   fs.rmSync(directory, { recursive: true });
 });
 
 /** Makes the image of the tree as it is now. */
 function makeImage(...more: string[]): void {
-  execFileSync('mksquashfs', [tree, options.image, '-noappend', '-quiet', '-no-progress', ...more]);
+  execFileSync('mksquashfs', [tree, image, '-noappend', '-quiet', '-no-progress', ...more]);
 }
 
 function relink(target: string): void {
@@ -46,8 +50,8 @@ function relink(target: string): void {
   fs.symlinkSync(target, path.join(tree, 'etc/link'));
 }
 
-function check(more: Partial<ContentCheckOptions> = {}): Promise<string> {
-  return contentCheck({ ...options, ...more }).run(new AbortController().signal);
+async function check(more: Partial<ContentCheckOptions> = {}): Promise<string> {
+  return (await contentCheck({ ...options, ...more }).run(new AbortController().signal)).message;
 }
 
 describe('the content check', () => {
@@ -87,7 +91,7 @@ describe('the content check', () => {
     ['is no squashfs', 'not an image at all'.repeat(1000)],
     ['is empty', ''],
   ])('rejects one that %s', async (_, content) => {
-    fs.writeFileSync(options.image, content);
+    fs.writeFileSync(image, content);
     const checking = check();
     await expect(checking).rejects.toThrow(RejectedError);
     await expect(checking).rejects.toThrow('the image does not mount');

@@ -109,7 +109,12 @@ describe("LTSP's variables", () => {
     ['COMPRESSION=xz\nNO_COMPRESS=false', { build: { compression: 'xz' } }],
     ['COMPRESSION=""', { build: { compression: 'auto' } }],
     ['NO_BACKUP=true', { keep: { backup: false } }],
-    ['CLEANUP=true CONFIG_NBD=true REVERT=true TFTP_BOOT_DIR=other', {}],
+    ['CLEANUP=true', { build: { cleanup: true } }],
+    ['CLEANUP=false', { build: { cleanup: false } }],
+    ['CONFIG_NBD=true', { serve: { nbd: 'on' } }],
+    ['CONFIG_NBD=false', { serve: { nbd: 'off' } }],
+    ['TFTP_BOOT_DIR=other', { serve: { tftpBootDir: 'other' } }],
+    ['REVERT=true', {}],
     ['SERVER=1.2.3.4 NFS_HOME=x', {}],
   ])('%j', (text, expected) => {
     expect(load({ [UPDATE]: text }).defaults).toMatchObject(expected);
@@ -209,11 +214,9 @@ describe('what this version does not have yet', () => {
     ],
     ['[build]\ntrust = "content"', 'build.trust = "content" is not available in this version (allowed: "stat")'],
     ['[build]\ndead_limit = 0.3', 'build.dead_limit = 0.3 is not available in this version (allowed: 0.15)'],
-    ['[build]\ncleanup = true', 'build.cleanup = true is not available in this version (allowed: "auto", false)'],
     ['[schedule]\nquiet_hours = "1-2"', 'schedule.quiet_hours = "1-2" is not available in this version (allowed: "")'],
     ['[check]\nboot = "vm"', 'check.boot = "vm" is not available in this version (allowed: "off")'],
     ['[chroot.a]\ncheck.nbd = "off"', 'chroot.a.check.nbd = "off" is not available in this version (allowed: "auto")'],
-    ['[serve]\ntftp_boot_dir = "x"', 'serve.tftp_boot_dir = "x" is not available in this version (allowed: "ltsp")'],
     ['[notify]\ncommand = "x"', 'notify is not available in this version (leave it out)'],
     ['[page]\nport = 80', 'page is not available in this version (leave it out)'],
   ])('%j', (text, message) => {

@@ -132,15 +132,6 @@ describe('a build', () => {
     expect(readInImage(`${image}.old`, 'etc/motd')).toBe('first\n');
   });
 
-  it('says that it leaves the kernels in the TFTP directories as they are', () => {
-    server.makeSmallChroot('amd64');
-    fs.mkdirSync(path.join(server.root, 'srv/tftp'), { recursive: true });
-    const { status, stderr } = update('amd64');
-    expect(status).toBe(0);
-    expect(stderr).toContain(`warning: kernels in ${server.root}/srv/tftp stay as they are`);
-    expect(fs.readdirSync(path.join(server.root, 'srv/tftp'))).toEqual([]);
-  });
-
   it('with --no-backup leaves .old as it is', () => {
     const image = withImages('amd64', 'first\n', 'second\n');
     fs.writeFileSync(path.join(server.base, 'amd64/etc/motd'), 'third\n');
@@ -261,8 +252,6 @@ describe('what is refused', () => {
     ['--c', "ltsp-update-image: option '--c' is ambiguous; possibilities: '--cleanup' '--compression' '--config-nbd'"],
     ['-b', "ltsp-update-image: option requires an argument -- 'b'"],
     ['--compression=bzip2', 'cannot compress with "bzip2" (--compression takes gzip, lzo, xz, lz4, zstd, or auto)'],
-    ['-c', 'cannot clean up: not available in this version'],
-    ['-f', `cannot write nbd-server's configuration of ${host}: not available in this version`],
     [
       '--base=/nowhere',
       'cannot update images: there is no directory /nowhere (give it with --base, or as BASE in /etc/ltsp/ltsp-server.conf)',

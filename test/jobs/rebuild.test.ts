@@ -62,6 +62,7 @@ describe('a rebuild', () => {
     expect(record?.checks.map(({ name, passed }) => [name, passed])).toEqual([
       ['digest', true],
       ['content', true],
+      ['secrets', true],
       ['live', true],
     ]);
     expect(record?.took).toEqual({ build: expect.any(Number), total: expect.any(Number) });

@@ -30,7 +30,7 @@ function images(): string[] {
 describe('a revert', () => {
   it('makes .old the image, the one it leaves .old, and holds; history tells', async () => {
     const message = `amd64: image ${SECOND} is live again; on hold until ltsp-autoimage release amd64 or build amd64`;
-    expect(await back()).toEqual({ kind: 'reverted', id: SECOND, message });
+    expect(await back()).toEqual({ kind: 'reverted', id: SECOND, message, notes: [] });
     expect(images()).toEqual([`image ${SECOND}`, `image ${THIRD}`]);
     const state = readChrootState(paths, 'amd64');
     expect(state.hold).toMatchObject({ reason: 'reverted by hand' });

@@ -34,6 +34,7 @@ describe('check-candidate', () => {
     expect(job.candidate?.checks).toMatchObject([
       { name: 'digest', passed: true },
       { name: 'content', passed: true, message: 'it mounts and has what the chroot had' },
+      { name: 'secrets', passed: true },
     ]);
     const { paths } = made.site.config;
     expect(rejected(paths, 'amd64')).toBeNull();

@@ -78,6 +78,7 @@ export function makeJob(site: Site, chroot: Chroot, more: Partial<RebuildJob> = 
     onProgress: () => {},
     packageLock: null,
     candidate: null,
+    notes: [],
     ...more,
   };
 }

@@ -24,11 +24,7 @@ type Common = {
   warnings: readonly string[];
 };
 
-export type BuildRequest = Common & {
-  kind: 'build';
-  /** -c, CLEANUP. */
-  cleanup: Wish;
-};
+export type BuildRequest = Common & { kind: 'build' };
 export type RevertRequest = Common & { kind: 'revert' };
 
 /** What a call of the program is to do, unless it only asks for help or the version. */
@@ -38,8 +34,8 @@ export type Request = BuildRequest | RevertRequest;
 const BUILD_OPTIONS: readonly OptionName[] = ['cleanup', 'compression', 'exclude', 'no-compress', 'no-backup'];
 
 /**
- * Makes one request of the command line and LTSP's variables REVERT, CLEANUP and CONFIG_NBD. All other variables are in
- * the config.
+ * Makes one request of the command line and LTSP's variables REVERT and CONFIG_NBD. All other variables are in the config,
+ * and CONFIG_NBD is there, too.
  * @param readVariables told `--root`
  * @throws UsageError for a value that cannot be used
  */
@@ -53,6 +49,7 @@ export function requestOf(
   const wish = (name: OptionName, variable: string): Wish =>
     has(options, name) ? 'by option' : wishOf(variables.get(variable));
   const exporting = wish('config-nbd', 'CONFIG_NBD');
+  const nbd = exporting === 'by option' ? { nbd: 'on' as const } : {};
   const base = baseOf(options);
 
   const reverting = wish('revert', 'REVERT');
@@ -66,12 +63,13 @@ export function requestOf(
   const exclude = excludesOf(options);
   const settings: CommandLineSettings = {
     ...base,
+    ...nbd,
     ...compression,
     ...(exclude.length === 0 ? {} : { exclude }),
     ...(has(options, 'no-backup') ? { backup: false } : {}),
+    ...(has(options, 'cleanup') ? { cleanup: true } : {}),
   };
-  const cleanup = wish('cleanup', 'CLEANUP');
-  return { kind: 'build', root, chroots, exporting, cleanup, settings, warnings };
+  return { kind: 'build', root, chroots, exporting, settings, warnings };
 }
 
 function has(options: readonly GivenOption<OptionName>[], name: OptionName): boolean {

@@ -12,7 +12,6 @@ import { progressLine } from '../progress.ts';
 import { selectChroots } from './chroots.ts';
 import type { CommandLine } from './command-line.ts';
 import { requireNbd } from './exports.ts';
-import { kernelWarnings, refuseUnavailable } from './not-yet.ts';
 import { requestOf } from './options.ts';
 import { workerFor } from './worker.ts';
 
@@ -30,8 +29,6 @@ export async function updateImages(commandLine: Extract<CommandLine, { kind: 'ru
   requireBase(mine);
   requireNbd(mine, request.exporting);
   const selected = await selectChroots(mine, request.chroots);
-  refuseUnavailable(request, mine, selected.chroots);
-  for (const warning of kernelWarnings(mine)) process.stderr.write(`warning: ${warning}\n`);
   const { control, close } = await workerFor(request, site, selected, (text) => process.stdout.write(`${text}\n`));
   try {
     const outcomes = await (request.kind === 'revert' ? revert : build)(control, selected.chroots);

@@ -36,9 +36,9 @@ export async function workerFor(
 /** What of the work a daemon would do otherwise, as options. */
 function onlyHere(request: Request, further: readonly string[]): string[] {
   if (request.kind === 'revert') return [...further];
-  const { compression, exclude, backup } = request.settings;
+  const { compression, exclude, backup, cleanup } = request.settings;
   return [
-    ...(request.cleanup === 'by option' ? ['--cleanup'] : []),
+    ...(cleanup === undefined ? [] : ['--cleanup']),
     ...(request.exporting === 'by option' ? ['--config-nbd'] : []),
     ...(compression === undefined ? [] : [compression === 'none' ? '--no-compress' : '--compression']),
     ...(exclude === undefined ? [] : ['--exclude']),

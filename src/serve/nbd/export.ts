@@ -104,7 +104,7 @@ function fileNameOf(name: string): string {
 }
 
 /** ltsp_swap.conf is the clients' swap space, which sites that serve images over NFS have as well. */
-function isLtspExport(name: string): boolean {
+export function isLtspExport(name: string): boolean {
   return /^ltsp_.*\.conf$/.test(name) && name !== 'ltsp_swap.conf';
 }
 

@@ -15,7 +15,6 @@ const plain = {
   root: '',
   chroots: { kind: 'host' },
   exporting: 'unsaid',
-  cleanup: 'unsaid',
   settings: {},
   warnings: [],
 };
@@ -28,8 +27,8 @@ const table: [string[], object][] = [
   [['-b', '/srv/ltsp/'], { settings: { base: '/srv/ltsp' } }],
   [['--base=/a', '-b/b'], { settings: { base: '/b' } }],
   [['--base='], {}],
-  [['-c'], { cleanup: 'by option' }],
-  [['--cleanup', '-f'], { cleanup: 'by option', exporting: 'by option' }],
+  [['-c'], { settings: { cleanup: true } }],
+  [['--cleanup', '-f'], { settings: { cleanup: true, nbd: 'on' }, exporting: 'by option' }],
   [['--compression=xz'], { settings: { compression: 'xz' } }],
   [['--compression', 'zstd'], { settings: { compression: 'zstd' } }],
   [['--compression=xz', '--compression=lz4'], { settings: { compression: 'lz4' } }],
@@ -95,17 +94,6 @@ describe('a request to revert', () => {
 });
 
 describe("LTSP's variables", () => {
-  test.each([
-    ['', 'unsaid'],
-    ['CLEANUP=""', 'unsaid'],
-    ['CLEANUP=true', 'by config'],
-    ['CLEANUP="Yes"', 'by config'],
-    ['CLEANUP=false', 'no'],
-  ])('%s asks for cleaning up: %s', (variables, cleanup) => {
-    expect(request([], variables)).toEqual({ ...plain, cleanup });
-    expect(request(['-c'], variables)).toMatchObject({ cleanup: 'by option' });
-  });
-
   test('CONFIG_NBD asks for an export, also with a revert', () => {
     expect(request([], 'CONFIG_NBD=true')).toMatchObject({ exporting: 'by config' });
     expect(request(['-r'], 'CONFIG_NBD=false')).toMatchObject({ kind: 'revert', exporting: 'no' });
