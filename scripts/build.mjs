@@ -7,11 +7,12 @@ import { fileURLToPath } from 'node:url';
 const top = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const dist = path.join(top, 'dist');
 
-/** What starts on its own: the two programs, and what walks trees for the daemon. @type {Record<string, string>} */
+/** What starts on its own: the two programs, and what walks trees and compares contents for the daemon. @type {Record<string, string>} */
 const ENTRIES = {
   'ltsp-autoimage': 'src/cli/autoimage.ts',
   'ltsp-update-image': 'src/cli/update-image.ts',
   'tree-walker': 'src/tree/walker.ts',
+  'content-comparer': 'src/checks/sample/comparer.ts',
 };
 
 /** Of which sources dist/ is made, so that a build is done once for each state of them. */

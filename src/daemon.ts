@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Contents } from './checks/sample.ts';
 import { type Config, configOf } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import type { Cause } from './decide/event.ts';
@@ -34,6 +35,7 @@ export type DaemonOptions = {
   file: string | undefined;
   log: Log;
   tree: Tree;
+  contents: Contents;
 };
 
 /** A running daemon. `stop` leaves nothing half done and resolves when nothing of it is left. */
@@ -52,13 +54,13 @@ const RESCANS = [0, 500, 2000, 10_000, 60_000];
  * The composition root: wires sources, caretakers, queue and control socket, and owns their start and stop order.
  * @throws UsageError when the config is not valid; BusyError when another daemon looks after the same base directory
  */
-export async function startDaemon({ root, file, log, tree }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({ root, file, log, tree, contents }: DaemonOptions): Promise<Daemon> {
   const load = (): Config => loadConfig({ root, checkCron, ...(file === undefined ? {} : { file }) });
   let config = load();
   let configError: string | undefined;
   const since = new Date().toISOString();
   const now = (): number => systemClock.now();
-  const site = (): Site => ({ config, log, tree, now });
+  const site = (): Site => ({ config, log, tree, contents, now });
   const onNotice = (text: string): void => log.warn('watch.notice', {}, text);
 
   const locks = takeDaemonLocks(config);
@@ -86,8 +88,8 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
   });
 
   function watch(caretaker: Caretaker): void {
-    const settings = configOf(config, caretaker.chroot.name).watch;
-    sources.set(caretaker, watchEverything(caretaker, settings, onNotice));
+    const { watch, check } = configOf(config, caretaker.chroot.name);
+    sources.set(caretaker, watchEverything(caretaker, { ...watch, liveEvery: check.liveEvery }, onNotice));
   }
 
   async function unwatch(caretaker: Caretaker): Promise<void> {
@@ -119,7 +121,10 @@ export async function startDaemon({ root, file, log, tree }: DaemonOptions): Pro
     log.info('schedule.run', { when }, `nightly look at every chroot${when === 'missed' ? ', which was missed' : ''}`);
     rememberRun();
     await rescan();
-    for (const caretaker of caretakers.all) caretaker.notice({ kind: 'schedule' });
+    for (const caretaker of caretakers.all) {
+      caretaker.notice({ kind: 'schedule' });
+      void caretaker.lookAtLive('whole');
+    }
   }
 
   /** On a full disk the worst that follows is one more look. */
@@ -265,20 +270,22 @@ function takeDaemonLocks({ base, paths }: Config): FileLock[] {
   }
 }
 
-/** Events of a chroot's files, and the regular look that finds what no event told of. */
+/** Events of a chroot's files, the regular look that finds what no event told of, and the one at what clients get. */
 async function watchEverything(
   caretaker: Caretaker,
-  settings: { paths: readonly string[]; poll: 'auto' | 'on' | 'off'; lookEvery: number },
+  settings: { paths: readonly string[]; poll: 'auto' | 'on' | 'off'; lookEvery: number; liveEvery: number },
   onNotice: (text: string) => void,
 ): Promise<Started> {
   const { path: directory } = caretaker.chroot;
-  const { paths: extra, poll, lookEvery } = settings;
+  const { paths: extra, poll, lookEvery, liveEvery } = settings;
   const onDifference = (): void => caretaker.notice({ kind: 'look' });
   const looks = lookRegularly({ directory, extra, every: lookEvery, onDifference });
+  const live = setInterval(() => void caretaker.lookAtLive('sample'), liveEvery);
   const onChange = (cause: Cause): void => caretaker.notice(cause);
   const events = await watchChroot({ path: directory, extra, poll, onChange, onNotice });
   const close = (): Promise<void> => {
     looks.close();
+    clearInterval(live);
     return events.close();
   };
   return { close };

@@ -2,13 +2,11 @@ import { RejectedError } from '../errors.ts';
 import type { Tree } from '../tree/look.ts';
 import { type Check, well } from './check.ts';
 import type { MountOnce } from './mount-once.ts';
-import { missingPaths } from './required.ts';
 
 export type ContentCheckOptions = {
   image: MountOnce;
   /** What the source tree had when the image was made. */
   manifestFile: string;
-  required: readonly string[];
   tree: Tree;
 };
 
@@ -16,23 +14,28 @@ export type ContentCheckOptions = {
 const NAMED = 5;
 
 /**
- * The image mounts, has every path of the source tree with its type, mode, owner, size and target and no other, and the
- * files that a client needs. The manifest is what counts: a damaged directory reads without an error and with entries
- * missing.
+ * The image mounts and has every path of the source tree with its type, mode, owner, size and target, and no other. The
+ * manifest is what counts: a damaged directory reads without an error and with entries missing.
  */
-export function contentCheck({ image, manifestFile, required, tree }: ContentCheckOptions): Check {
+export function contentCheck({ image, manifestFile, tree }: ContentCheckOptions): Check {
   return {
     name: 'content',
     run: async (signal) => {
-      const root = await image.root();
-      const missing = missingPaths(root, required);
-      if (missing.length > 0) throw new RejectedError(missing.join(', '));
-      const differences = await tree.compareImage({ root, manifestFile, limit: NAMED + 1 }, signal);
-      if (differences.length > 0)
-        throw new RejectedError(`the image is not what the chroot was: ${named(differences)}`);
+      await compareWithManifest(tree, await image.root(), manifestFile, signal);
       return well('it mounts and has what the chroot had');
     },
   };
+}
+
+/** @throws RejectedError naming how the image mounted at `root` is not what the manifest says */
+export async function compareWithManifest(
+  tree: Tree,
+  root: string,
+  manifestFile: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const differences = await tree.compareImage({ root, manifestFile, limit: NAMED + 1 }, signal);
+  if (differences.length > 0) throw new RejectedError(`the image is not what the chroot was: ${named(differences)}`);
 }
 
 function named(differences: readonly { message: string }[]): string {

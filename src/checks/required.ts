@@ -1,6 +1,18 @@
 import fs from 'node:fs';
-import { hasCode } from '../errors.ts';
+import { hasCode, RejectedError } from '../errors.ts';
 import { openInRoot } from '../system/posix.ts';
+import { type Check, well } from './check.ts';
+import type { MountOnce } from './mount-once.ts';
+
+/** The image mounts and has the paths that a client needs. */
+export function requiredCheck(image: MountOnce, required: readonly string[]): Check {
+  const run: Check['run'] = async () => {
+    const missing = missingPaths(await image.root(), required);
+    if (missing.length > 0) throw new RejectedError(missing.join(', '));
+    return well('what a client needs is there');
+  };
+  return { name: 'required', run };
+}
 
 /**
  * The paths of `required` that a mounted image lacks, each with what is wrong. Links are followed inside the image

@@ -7,6 +7,7 @@ import { machineRules } from './secrets/machine.ts';
 import { networkRules } from './secrets/networks.ts';
 import { placesOf, type Rule, secretsIn } from './secrets/rule.ts';
 import { tokenRules } from './secrets/tokens.ts';
+import type { Fault } from './strictness.ts';
 
 /** A file of an image that holds a secret: its path, relative to the image's root, and what it is, in words. */
 export type Finding = { path: string; what: string };
@@ -37,6 +38,11 @@ export function findSecrets(root: string): Finding[] {
     }
   }
   return [...found.values()].sort((one, other) => (one.path < other.path ? -1 : one.path > other.path ? 1 : 0));
+}
+
+/** The same, for a check whose strictness the site decides. */
+export async function secretFaults(root: string): Promise<Fault[]> {
+  return findSecrets(root).map((finding) => ({ text: describe(finding), weight: 'bad' }));
 }
 
 /** One line for the log or the terminal, without the secret itself. */

@@ -24,7 +24,10 @@ async function main(argv: readonly string[]): Promise<number> {
     .description('look after all chroots until told to stop (the service)')
     .action(
       running(async (globals) =>
-        (await import('./watch.ts')).watch(globals, fileURLToPath(new URL('./tree-walker.js', import.meta.url))),
+        (await import('./watch.ts')).watch(globals, {
+          walker: besideThis('tree-walker.js'),
+          comparer: besideThis('content-comparer.js'),
+        }),
       ),
     );
   program
@@ -54,6 +57,16 @@ async function main(argv: readonly string[]): Promise<number> {
     .description('end the hold that a revert began')
     .argument('<name>', 'chroot')
     .action(running(async (globals, name: string) => (await import('./release.ts')).release(globals, name)));
+  program
+    .command('verify')
+    .description('check an image as if it was to be published')
+    .argument('<image>', 'chroot, for the image that its clients get, or an image file')
+    .option('--json', 'as JSON')
+    .action(
+      running(async (globals, image: string, options: { json?: true }) =>
+        (await import('./verify.ts')).verify(globals, image, options),
+      ),
+    );
   program
     .command('status')
     .description('whether the images are current, in one sentence and a table')
@@ -95,6 +108,11 @@ async function main(argv: readonly string[]): Promise<number> {
     report('ltsp-autoimage', error);
     return exitOf(error);
   }
+}
+
+/** Another of the bundled programs. */
+function besideThis(file: string): string {
+  return fileURLToPath(new URL(`./${file}`, import.meta.url));
 }
 
 process.exitCode = await main(process.argv.slice(2));

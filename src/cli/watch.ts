@@ -1,3 +1,4 @@
+import { contentsInProcesses } from '../checks/sample.ts';
 import { startDaemon } from '../daemon.ts';
 import { createLog } from '../report/log.ts';
 import { treeInProcess } from '../tree/in-process.ts';
@@ -5,18 +6,22 @@ import type { GlobalOptions } from './exit.ts';
 
 /**
  * `watch`: the daemon. SIGTERM and SIGINT stop it, SIGHUP reads the config again.
- * @param walker the bundled src/tree/walker.ts, which lies beside the program
+ * @param programs where the bundled src/tree/walker.ts and src/checks/sample/comparer.ts are, which lie beside the program
  */
-export async function watch({ root = '', config }: GlobalOptions, walker: string): Promise<number> {
+export async function watch(
+  { root = '', config }: GlobalOptions,
+  programs: { walker: string; comparer: string },
+): Promise<number> {
   const log = await createLog({ destination: process.stdout.isTTY ? 'terminal' : 'json' });
-  const tree = treeInProcess(walker);
+  const tree = treeInProcess(programs.walker);
+  const contents = contentsInProcesses(programs.comparer);
   // Before the start: a signal that comes during it must not end the process where it stands.
   const stopAsked = new Promise<void>((resolve) => {
     process.on('SIGTERM', () => resolve()).on('SIGINT', () => resolve());
   });
   let reload = (): void => {};
   process.on('SIGHUP', () => reload());
-  const daemon = await startDaemon({ root, file: config, log, tree });
+  const daemon = await startDaemon({ root, file: config, log, tree, contents });
   reload = () => void daemon.reload();
   await stopAsked;
   await daemon.stop();

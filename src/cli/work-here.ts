@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { contentsInThread } from '../checks/sample.ts';
 import type { Config } from '../config/config.ts';
 import { Caretakers } from '../jobs/caretakers.ts';
 import { ImagesLock } from '../jobs/images-lock.ts';
@@ -18,7 +19,7 @@ import type { Connection } from './connect.ts';
  */
 export async function workHere(config: Config, purpose: 'look' | 'change'): Promise<Connection> {
   const log = { ...(await createLog({ destination: 'none' })), warn: say, error: say };
-  const site: Site = { config, log, tree: treeInThread, now: () => systemClock.now() };
+  const site: Site = { config, log, tree: treeInThread, contents: contentsInThread, now: () => systemClock.now() };
   const lock = new ImagesLock(config.paths.lock, 'ltsp-autoimage', () => recoverJobs(site));
   const caretakers = new Caretakers({
     site: () => site,

@@ -85,6 +85,8 @@ export type ChrootConfig = {
     /** Reading the candidate over NBD; `required`: one that cannot be read so, for want of tools, is refused. */
     nbd: 'auto' | 'required' | 'off';
     boot: 'off' | 'container' | 'vm';
+    /** Units that may fail when the image is booted in a container: names or patterns. */
+    bootAllow: readonly string[];
     /** What clients get after publishing; `strict`: an export that did not answer before either is a failure, too. */
     live: 'on' | 'strict' | 'off';
     /** How often what is live is looked at. */

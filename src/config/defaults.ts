@@ -39,6 +39,7 @@ export const defaults: CompleteSettings = {
     content: 'sample',
     nbd: 'auto',
     boot: 'off',
+    boot_allow: [],
     secrets: 'warn',
     boot_chain: 'warn',
     live: 'on',

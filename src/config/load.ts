@@ -144,6 +144,7 @@ function chrootConfig({ watch, build, keep, check, serve }: Sections, under: (fi
       content: check.content,
       nbd: check.nbd,
       boot: check.boot,
+      bootAllow: check.boot_allow,
       live: check.live,
       liveEvery: check.live_every,
       timeout: check.timeout,

@@ -8,12 +8,6 @@ export const notYet: Readonly<Record<string, readonly unknown[]>> = {
   'build.engine': ['auto', 'mksquashfs'],
   'build.trust': ['stat'],
   'build.dead_limit': [0.15],
-  'check.content': ['sample'],
-  'check.nbd': ['auto'],
-  'check.boot': ['off'],
-  'check.boot_chain': ['warn'],
-  'check.live': ['on'],
-  'check.live_every': ['10m'],
   notify: [],
   page: [],
 };

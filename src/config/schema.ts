@@ -49,6 +49,7 @@ const chrootTables = {
     content: oneOf('sample', 'all'),
     nbd: oneOf('auto', 'required', 'off'),
     boot: oneOf('off', 'container', 'vm'),
+    boot_allow: list(text('a unit such as "bluetooth.service", or a pattern')),
     secrets: oneOf('warn', 'refuse', 'off'),
     boot_chain: oneOf('warn', 'refuse', 'off'),
     live: oneOf('on', 'strict', 'off'),

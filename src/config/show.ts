@@ -72,6 +72,7 @@ function sections(
       ['content', check.content],
       ['nbd', check.nbd],
       ['boot', check.boot],
+      ['boot_allow', check.bootAllow],
       ['live', check.live],
       ['live_every', durationText(check.liveEvery)],
       ['timeout', durationText(check.timeout)],

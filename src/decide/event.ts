@@ -16,7 +16,9 @@ export type Cause =
   /** The regular look found that stat says something else of a watched path. */
   | { kind: 'look' }
   /** It changed while it was built. */
-  | { kind: 'again' };
+  | { kind: 'again' }
+  /** The image that clients get has other bytes than were checked. */
+  | { kind: 'damaged' };
 
 /** `at`: milliseconds since the epoch. */
 export type Event = { name: string; cause: Cause; at: number };
@@ -44,10 +46,17 @@ export function describeCause(cause: Cause): string {
       return 'the regular look found a change';
     case 'again':
       return 'it changed while it was built';
+    case 'damaged':
+      return 'the image that clients get is damaged';
   }
 }
 
 /** True when a person asked, who does not wait for a quiet period. */
 export function isAsked({ kind }: Cause): boolean {
   return kind === 'trigger' || kind === 'command';
+}
+
+/** True when what is to be done does not wait for a quiet period: a person waits, or clients run into something bad. */
+export function isUrgent(cause: Cause): boolean {
+  return isAsked(cause) || cause.kind === 'damaged';
 }

@@ -8,8 +8,11 @@ export type Facts = {
   causes: readonly Cause[];
   /** Digest of the inputs as they are now. */
   inputs: string;
-  /** The image that clients get; `inputs` is null and `builtAt` empty when another program made it. */
-  current: { id: string; inputs: string | null; builtAt: string } | null;
+  /**
+   * The image that clients get; `inputs` is null and `builtAt` empty when another program made it. `damagedAt`: when it was
+   * found to be damaged, null while it is sound.
+   */
+  current: { id: string; inputs: string | null; builtAt: string; damagedAt: string | null } | null;
   quarantine: readonly { inputs: string; reason: string; at: string }[];
   hold: { since: string; reason: string } | null;
 };
@@ -29,8 +32,11 @@ export function plan(facts: Facts): Decision {
   const unchanged = current !== null && current.inputs === inputs;
   const forced = causes.find(isForced);
   if (forced !== undefined) return { kind: 'build', reason: forcedReason(forced), twin: unchanged ? 'twin' : 'new' };
-  if (unchanged) return { kind: 'skip', state: 'current', reason: `nothing changed since ${built(current)}` };
-  if (hold !== null) {
+  if (unchanged && current.damagedAt === null) {
+    return { kind: 'skip', state: 'current', reason: `nothing changed since ${built(current)}` };
+  }
+  // the same image once more is nothing that a hold keeps back
+  if (hold !== null && !unchanged) {
     const since = `on hold since ${describeMoment(hold.since)}: ${hold.reason}`;
     return { kind: 'skip', state: 'held', reason: `${since}; release with ltsp-autoimage release ${name}` };
   }
@@ -43,6 +49,7 @@ export function plan(facts: Facts): Decision {
       reason: `${verdict}; they are built again when they change or with --force`,
     };
   }
+  if (unchanged) return { kind: 'build', reason: 'the present image is damaged on the disk', twin: 'twin' };
   return { kind: 'build', reason: changeReason(causes, current), twin: 'new' };
 }
 

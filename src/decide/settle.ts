@@ -1,4 +1,4 @@
-import { type Cause, describeCause, type Event, isAsked } from './event.ts';
+import { type Cause, describeCause, type Event, isUrgent } from './event.ts';
 
 /** Events of one chroot that nobody has looked into yet. Times are milliseconds since the epoch. */
 export type Pending = {
@@ -71,7 +71,7 @@ export function withoutForce(pending: Pending): Pending | undefined {
 
 /** The moment from which on quiet is not waited for (any more). */
 function quietFrom({ first, last, causes }: Pending, now: number, { quiet, maxWait }: Limits): number {
-  if (causes.some(isAsked)) return now;
+  if (causes.some(isUrgent)) return now;
   // The clock was set back since: counted from such an event, the wait would last until the clock gets there again.
   if (first > now || last > now) return now;
   return Math.min(last + quiet, first + maxWait);

@@ -3,7 +3,7 @@ import type { Chroot } from '../chroot/chroot.ts';
 import { readPackages } from '../chroot/dpkg-state.ts';
 import { lockHolders } from '../chroot/package-lock.ts';
 import { type ChrootConfig, configOf } from '../config/config.ts';
-import { type Cause, describeCause, isAsked } from '../decide/event.ts';
+import { type Cause, describeCause, isUrgent } from '../decide/event.ts';
 import type { Decision } from '../decide/plan.ts';
 import { isForced, note, type Pending, type Readiness, settle, withoutForce } from '../decide/settle.ts';
 import { BusyError, CancelledError, messageOf } from '../errors.ts';
@@ -12,11 +12,12 @@ import type { Site } from '../steps/site.ts';
 import { readChrootState, updateChrootState } from '../store/chroot-state.ts';
 import type { Clock } from '../system/clock.ts';
 import { Askers, type Listener } from './askers.ts';
-import { decisionNow } from './decision.ts';
+import { decisionNow, isCurrentDamaged } from './decision.ts';
 import type { ImagesLock } from './images-lock.ts';
+import { LiveWatch } from './live-watch.ts';
 import type { JobKind, JobQueue } from './queue.ts';
 import { type RebuildResult, rebuild } from './rebuild.ts';
-import { revert } from './revert.ts';
+import { type RevertResult, revert } from './revert.ts';
 
 /** What a caretaker is doing, for those who ask. */
 export type Activity =
@@ -43,6 +44,7 @@ const VOIDS_IN_A_ROW = 3;
 export class Caretaker {
   readonly chroot: Chroot;
   readonly #parts: CaretakerParts;
+  readonly #live: LiveWatch;
   readonly #stop = new AbortController();
   #activity: Activity = { kind: 'idle' };
   #pending: Pending | undefined;
@@ -61,6 +63,11 @@ export class Caretaker {
   constructor(chroot: Chroot, parts: CaretakerParts) {
     this.chroot = chroot;
     this.#parts = parts;
+    this.#live = new LiveWatch(chroot.name, {
+      ...parts,
+      onDamaged: () => this.notice({ kind: 'damaged' }),
+      onMissing: () => this.notice({ kind: 'look' }),
+    });
   }
 
   get activity(): Activity {
@@ -74,7 +81,12 @@ export class Caretaker {
     const first = this.#pending === undefined;
     this.#pending = note(this.#pending, event);
     // a timer that is set finds out itself that there was a later event
-    if (this.#working === null && (first || isAsked(cause))) this.#consider();
+    if (this.#working === null && (first || isUrgent(cause))) this.#consider();
+  }
+
+  /** Looks at what clients get of this chroot: at some of it, or all of it from the disk. Never throws. */
+  lookAtLive(depth: 'sample' | 'whole'): Promise<void> {
+    return this.#live.look(depth);
   }
 
   /** Asks for a look at once and a build if one is due, or in any case; resolves when it is done or refused. */
@@ -104,7 +116,7 @@ export class Caretaker {
         `revert ${name}`,
         signal,
         (holder) => site.log.warn('revert.waiting', { name }, `${name}: waiting for ${holder}`),
-        () => revert(site, { name, to, signal }),
+        () => revert(site, { name, because: 'asked', to, signal }),
       );
       return { name, id: null, ...result };
     };
@@ -136,7 +148,7 @@ export class Caretaker {
     this.#wake?.();
     this.#retry?.();
     this.#parts.queue.cancel(this.chroot.name, 'the program is stopping', 'all');
-    await this.#working;
+    await Promise.all([this.#working, this.#live.close()]);
     for (const askers of [this.#served, this.#askers]) askers.answer(stopped(this.chroot.name));
   }
 
@@ -172,6 +184,20 @@ export class Caretaker {
     }
     this.#pending = undefined;
     await this.#look(pending.causes, settings);
+    if (pending.causes.some(({ kind }) => kind === 'damaged')) await this.#replaceDamaged();
+  }
+
+  /** A damaged image that could not be built anew makes room for an older one that is sound. */
+  async #replaceDamaged(): Promise<void> {
+    const { queue, lock } = this.#parts;
+    const site = this.#parts.site();
+    const { name } = this.chroot;
+    if (this.#stop.signal.aborted || !isCurrentDamaged(site, name)) return;
+    const job = (signal: AbortSignal): Promise<RevertResult> => {
+      const run = async (): Promise<RevertResult> => revert(site, { name, because: 'damaged', signal });
+      return lock.during(`revert ${name}`, signal, () => {}, run);
+    };
+    await queue.submit({ name, kind: 'revert', run: job }).catch((error) => failureOf(site, name, error));
   }
 
   #readiness(): Readiness {
@@ -357,6 +383,8 @@ const ORDER: readonly JobKind[] = ['revert', 'asked', 'changed', 'scheduled'];
 
 /** Of several causes the most urgent one decides about the place in the queue. */
 function jobKindOf(causes: readonly Cause[]): JobKind {
-  const kinds = causes.map((cause) => (isAsked(cause) ? 'asked' : cause.kind === 'schedule' ? 'scheduled' : 'changed'));
+  const kinds = causes.map((cause) =>
+    isUrgent(cause) ? 'asked' : cause.kind === 'schedule' ? 'scheduled' : 'changed',
+  );
   return ORDER.find((kind) => kinds.some((one) => one === kind)) ?? 'changed';
 }

@@ -11,10 +11,15 @@ export function decisionNow({ config }: Site, name: string, causes: readonly Cau
   return plan({ name, causes, inputs, current: currentOf(config.paths, name), quarantine, hold });
 }
 
+/** Whether clients get an image of which is known that it has other bytes than were checked. */
+export function isCurrentDamaged({ config }: Site, name: string): boolean {
+  return typeof currentOf(config.paths, name)?.damagedAt === 'string';
+}
+
 function currentOf(paths: Site['config']['paths'], name: string): Facts['current'] {
   const { current } = readLinks(paths, name);
   if (current.kind === 'absent') return null;
-  const unknown = { id: 'foreign', inputs: null, builtAt: '' };
+  const unknown = { id: 'foreign', inputs: null, builtAt: '', damagedAt: null };
   if (current.kind === 'foreign') return unknown;
   return generations(paths, name).generations.find(({ id }) => id === current.id) ?? unknown;
 }

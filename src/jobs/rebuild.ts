@@ -3,23 +3,34 @@ import type { ChrootConfig } from '../config/config.ts';
 import { BusyError, CancelledError, messageOf, RejectedError, VoidError } from '../errors.ts';
 import { build } from '../steps/build.ts';
 import { checkCandidate } from '../steps/check-candidate.ts';
-import { checkLive } from '../steps/check-live.ts';
+import { checkLive, probeLive } from '../steps/check-live.ts';
+import { cleanView, closeView } from '../steps/clean-view.ts';
 import { exportImage } from '../steps/export-image.ts';
 import { lockPackages, releasePackages } from '../steps/lock-packages.ts';
 import { pruneGenerations } from '../steps/prune.ts';
 import { publish } from '../steps/publish.ts';
 import { candidateOf, type RebuildJob, type Site } from '../steps/site.ts';
 import { updateChrootState } from '../store/chroot-state.ts';
+import { digestOf } from '../store/digest.ts';
 import { appendHistory, readHistory } from '../store/history.ts';
-import { rejectedFiles } from '../store/layout.ts';
+import { imageOf, rejectedFiles } from '../store/layout.ts';
 import { readLinks } from '../store/links.ts';
-import { newId, writeRecord } from '../store/records.ts';
+import { newId, readRecord, writeRecord } from '../store/records.ts';
 import { attempt, publishedMessage, rememberPublished } from './aftermath.ts';
 import { Journal } from './journal.ts';
 import { runJob, undoErrorsOf } from './runner.ts';
 
 /** The steps of a rebuild, in their order. After a crash the undo of each is found here by its name. */
-export const REBUILD_STEPS = [lockPackages, build, checkCandidate, publish, exportImage, checkLive];
+export const REBUILD_STEPS = [
+  lockPackages,
+  cleanView,
+  build,
+  checkCandidate,
+  probeLive,
+  publish,
+  exportImage,
+  checkLive,
+];
 
 export type RebuildRequest = {
   chroot: Chroot;
@@ -47,7 +58,17 @@ export async function rebuild(site: Site, request: RebuildRequest): Promise<Rebu
   const { paths } = site.config;
   const started = performance.now();
   const id = newId(paths, name, site.now());
-  const job: RebuildJob = { ...site, ...request, id, packageLock: null, candidate: null, notes: [] };
+  const job: RebuildJob = {
+    ...site,
+    ...request,
+    id,
+    packageLock: null,
+    view: null,
+    candidate: null,
+    written: [],
+    liveBefore: { kind: 'no export' },
+    notes: [],
+  };
   site.log.info('build.started', { name, id, reason: request.reason }, `${name}: building, since ${request.reason}`);
   try {
     const journal = Journal.open(paths, { kind: 'rebuild', name, id });
@@ -55,9 +76,10 @@ export async function rebuild(site: Site, request: RebuildRequest): Promise<Rebu
     await runJob({ steps: REBUILD_STEPS, job, site, journal, signal: request.signal, log });
     return published(site, job, Math.round(performance.now() - started));
   } catch (error) {
-    return notPublished(site, job, error);
+    return await notPublished(site, job, error);
   } finally {
     releasePackages(job);
+    await closeView(job);
   }
 }
 
@@ -75,7 +97,7 @@ function published(site: Site, job: RebuildJob, total: number): RebuildResult {
   return { kind: 'published', id: job.id, message, notes: job.notes };
 }
 
-function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResult {
+async function notPublished(site: Site, job: RebuildJob, error: unknown): Promise<RebuildResult> {
   const { name } = job.chroot;
   const { paths } = site.config;
   const why = messageOf(error);
@@ -83,7 +105,10 @@ function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResul
   if (error instanceof CancelledError || job.signal.aborted) {
     return { kind: 'cancelled', message: `the build of ${name} was stopped; nothing has changed for clients` };
   }
-  const result = resultOf(site, name, error, why);
+  const result =
+    wasLive(job) && undoErrorsOf(error).length === 0
+      ? await takenBack(site, job, why)
+      : resultOf(site, name, error, why);
   if (result.kind === 'rejected' && job.candidate !== null) {
     const { inputs } = job.candidate;
     attempt(site, name, () => {
@@ -103,6 +128,28 @@ function notPublished(site: Site, job: RebuildJob, error: unknown): RebuildResul
   const event = { rejected: 'image.rejected', void: 'build.void', failed: 'build.failed' } as const;
   site.log.warn(event[result.kind], { name, id: job.id }, result.message);
   return result;
+}
+
+function wasLive({ candidate }: RebuildJob): boolean {
+  return candidate?.checks.some(({ name, passed }) => name === 'live' && !passed) ?? false;
+}
+
+/** Clients had it for a moment: what they get now is looked at as well. */
+async function takenBack(site: Site, job: RebuildJob, why: string): Promise<{ kind: 'rejected'; message: string }> {
+  const { name } = job.chroot;
+  const { paths } = site.config;
+  const { current } = readLinks(paths, name);
+  const now = current.kind === 'generation' ? await whetherSound(site, name, current.id) : 'there is none now';
+  const kept = rejectedFiles(paths, name).image;
+  const message = `the new image of ${name} failed where clients get it and was taken back: ${why}; ${now} (it is kept as ${kept})`;
+  site.log.warn('image.reverted', { name, id: job.id }, message);
+  return { kind: 'rejected', message };
+}
+
+async function whetherSound({ config: { paths } }: Site, name: string, id: string): Promise<string> {
+  const { digest } = await digestOf(imageOf(paths, name, id));
+  const sound = digest === readRecord(paths, name, id)?.digest;
+  return sound ? `image ${id} is live again` : `image ${id} is live again, but has other bytes than were checked`;
 }
 
 function resultOf(

@@ -1,6 +1,6 @@
 import { CancelledError, messageOf, RejectedError } from '../errors.ts';
 import type { Site } from '../steps/site.ts';
-import { type RevertJob, switchBack } from '../steps/switch-back.ts';
+import { type RevertJob, type RevertWish, switchBack } from '../steps/switch-back.ts';
 import { appendHistory } from '../store/history.ts';
 import { readLinks } from '../store/links.ts';
 import { Journal } from './journal.ts';
@@ -13,25 +13,28 @@ export type RevertResult =
   | { kind: 'rejected' | 'failed' | 'cancelled'; message: string };
 
 /**
- * Switches a chroot to its previous generation, or to the one named, puts the inputs it leaves into quarantine and the
- * chroot on hold, so that the next package change does not bring back what a person rejected. Never throws.
+ * Switches a chroot to another generation. Where a person asked for it the inputs it leaves are in quarantine and the
+ * chroot is on hold, so that the next package change does not bring back what was rejected. Never throws.
  */
 export async function revert(
   site: Site,
-  request: { name: string; to: string | null; signal: AbortSignal },
+  request: { name: string; signal: AbortSignal } & RevertWish,
 ): Promise<RevertResult> {
   const { name } = request;
   const { paths } = site.config;
   try {
     const job: RevertJob = { ...site, ...request, notes: [] };
     const left = currentOf(site, name);
-    const journal = Journal.open(paths, { kind: 'revert', name, id: request.to ?? 'previous' });
+    const journal = Journal.open(paths, {
+      kind: 'revert',
+      name,
+      id: request.because === 'asked' ? (request.to ?? 'previous') : 'sound',
+    });
     const log = (message: string): void => site.log.error('undo.failed', { name }, message);
     await runJob({ steps: REVERT_STEPS, job, site, journal, signal: request.signal, log });
     const id = currentOf(site, name) ?? '';
     const at = new Date(site.now()).toISOString();
-    const reason = 'reverted by hand';
-    const message = `${name}: image ${id} is live again; on hold until ltsp-autoimage release ${name} or build ${name}`;
+    const [reason, message] = inWords(name, id, left, request);
     appendHistory(paths, { at, name, event: 'reverted', id, reason, message });
     site.log.info('image.reverted', { name, id, from: left }, message);
     return { kind: 'reverted', id, message, notes: job.notes };
@@ -41,6 +44,16 @@ export async function revert(
     site.log.warn('revert.failed', { name }, message);
     return { kind: error instanceof RejectedError ? 'rejected' : 'failed', message };
   }
+}
+
+/** The reason, and the whole in words. */
+function inWords(name: string, id: string, left: string | null, { because }: RevertWish): [string, string] {
+  if (because === 'damaged') {
+    const message = `${name}: image ${left ?? ''} is damaged on the disk; image ${id}, the newest sound one, is live instead`;
+    return ['the image was damaged on the disk', message];
+  }
+  const until = `on hold until ltsp-autoimage release ${name} or build ${name}`;
+  return ['reverted by hand', `${name}: image ${id} is live again; ${until}`];
 }
 
 function currentOf({ config }: Site, name: string): string | null {

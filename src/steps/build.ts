@@ -13,10 +13,9 @@ import { generations, removeGeneration } from '../store/records.ts';
 import { syncFiles } from '../system/durable.ts';
 import { together } from '../system/together.ts';
 import { readingFromNow } from '../tree/look.ts';
-import { withSource } from './clean-view.ts';
 import { releasePackages } from './lock-packages.ts';
 import { makeRoomFor } from './prune.ts';
-import type { RebuildJob, Site } from './site.ts';
+import { type RebuildJob, type Site, sourceOf } from './site.ts';
 import { defineStep } from './step.ts';
 
 /** Makes the candidate and its manifest. The packages are free again when the tree has been read. */
@@ -35,28 +34,25 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
     const { packages } = readPackages(chroot);
     const byFormer = spaceByFormer(recipe.compression, formerImage(job));
     if (byFormer !== null) haveSpace(job, byFormer);
-    const chrootManifest = recipe.cleanup === null ? manifestFile : chrootManifestOf(file);
-    const manifest = { file: chrootManifest, readSince: readingFromNow() };
-    const inputs = await withSource(job, recipe, async (source) => {
-      job.onProgress('reading the chroot', null);
-      const walk = (stop: AbortSignal): Promise<Inputs> => inputsOf(job.tree, chroot, recipe, stop, manifest);
-      // of a view the image has what the view has
-      const walkView = async (stop: AbortSignal): Promise<void> => {
-        if (source === chroot.path) return;
-        await job.tree.look({ root: source, ...recipe.selection, skipContents: [], manifestFile }, stop);
-      };
-      const make = (stop: AbortSignal): Promise<void> => makeImage(job, recipe, { source, file }, stop);
-      if (byFormer !== null) return (await together<[Inputs, unknown, unknown]>(signal, [walk, walkView, make]))[0];
-      const found = await walk(signal);
-      haveSpace(job, spaceByTree(recipe.compression, found.look.bytes));
+    job.onProgress('reading the chroot', null);
+    const chrootManifest = job.view === null ? manifestFile : chrootManifestOf(file);
+    const manifest = { file: chrootManifest, readSince: job.view?.readSince ?? readingFromNow() };
+    const walk = (stop: AbortSignal): Promise<Inputs> => inputsOf(job.tree, chroot, recipe, stop, manifest);
+    const walkView = (stop: AbortSignal): Promise<void> => walkOfView(job, recipe, manifestFile, stop);
+    const make = (stop: AbortSignal): Promise<void> => makeImage(job, recipe, file, stop);
+    let inputs: Inputs;
+    if (byFormer === null) {
+      inputs = await walk(signal);
+      haveSpace(job, spaceByTree(recipe.compression, inputs.look.bytes));
       await together<[unknown, unknown]>(signal, [walkView, make]);
-      return found;
-    });
+    } else {
+      [inputs] = await together<[Inputs, unknown, unknown]>(signal, [walk, walkView, make]);
+    }
     const { mode, gid } = imageAccess(config, settings.serve);
     if (gid !== null) fs.chownSync(file, 0, gid);
     fs.chmodSync(file, mode);
 
-    const [, , { digest, size }] = await together<[unknown, unknown, Digest]>(signal, [
+    const [, , { digest, size, sums }] = await together<[unknown, unknown, Digest]>(signal, [
       (stop) => requireStill(job, recipe, chrootManifest, stop),
       async () => syncFiles([file, manifestFile]),
       (stop) => digestOf(file, stop),
@@ -67,6 +63,7 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
       name,
       digest,
       size,
+      sums,
       builtAt: new Date(job.now()).toISOString(),
       builder: 'mksquashfs',
       inputs: inputs.digest,
@@ -78,6 +75,7 @@ export const build = defineStep<Site, RebuildJob, { name: string; id: string }>(
       checks: [],
       took: { build: Math.round(performance.now() - started) },
       replacedAt: null,
+      damagedAt: null,
     };
   },
   undo: ({ config }, { name, id }) => removeGeneration(config.paths, name, id),
@@ -89,15 +87,26 @@ function haveSpace(job: RebuildJob, needed: number): void {
   requireSpace(job.chroot.name, job.config.paths.images, needed);
 }
 
+/** The image of a view has what the view has. */
+async function walkOfView(
+  job: RebuildJob,
+  { selection }: Recipe,
+  manifestFile: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (job.view === null) return;
+  await job.tree.look({ root: job.view.root, ...selection, skipContents: [], manifestFile }, signal);
+}
+
 function makeImage(
   job: RebuildJob,
   { compression, selection }: Recipe,
-  { source, file }: { source: string; file: string },
+  image: string,
   signal: AbortSignal,
 ): Promise<void> {
   return mksquashfs({
-    source,
-    image: file,
+    source: sourceOf(job),
+    image,
     compression,
     excludes: selection.excludePatterns,
     nice: job.settings.build.nice,

@@ -2,12 +2,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { runChecks } from '../checks/check.ts';
+import { type ImageSubject, imageChecks } from '../checks/image-checks.ts';
 import { mountOnce } from '../checks/mount-once.ts';
 import { RejectedError } from '../errors.ts';
-import { candidateOf as candidateFile } from '../store/layout.ts';
+import { candidateOf as candidateFile, imageFile, manifestOf } from '../store/layout.ts';
 import { setAside } from '../store/rejected.ts';
-import { candidateChecks } from './candidate-checks.ts';
-import { candidateOf, note, type RebuildJob, type Site } from './site.ts';
+import { candidateOf, note, type RebuildJob, type Site, sourceOf } from './site.ts';
 import { defineStep } from './step.ts';
 
 /** Proves the candidate before any client can get it. One that fails is kept aside for a look. */
@@ -17,20 +17,20 @@ export const checkCandidate = defineStep<Site, RebuildJob, null>({
   prepare: () => null,
   act: async (job) => {
     job.onProgress('checking the image', null);
-    const { paths } = job.config;
+    const { config, settings, signal } = job;
     const candidate = candidateOf(job);
-    const { id, name } = candidate;
-    const mountPoint = path.join(paths.state, 'mnt');
-    fs.mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
-    const image = mountOnce(candidateFile(paths, name, id), mountPoint, job.signal);
+    const subject = subjectOf(job);
+    fs.mkdirSync(subject.mountPoint, { recursive: true, mode: 0o700 });
+    const image = mountOnce(subject.file, subject.mountPoint, signal);
     try {
-      const verdict = await runChecks(candidateChecks(job, image), job.settings.check.timeout, job.signal);
+      const checks = imageChecks(subject, { ...job, settings: settings.check, image });
+      const verdict = await runChecks(checks, settings.check.timeout, signal);
       candidate.checks = verdict.results;
       for (const { warnings } of verdict.results) {
-        for (const warning of warnings) note(job, 'check.warned', name, warning);
+        for (const warning of warnings) note(job, 'check.warned', candidate.name, warning);
       }
       if (verdict.kind === 'passed') return;
-      setAside(paths, candidate);
+      setAside(config.paths, candidate);
       throw new RejectedError(verdict.reason);
     } finally {
       await image.close();
@@ -38,3 +38,16 @@ export const checkCandidate = defineStep<Site, RebuildJob, null>({
   },
   undo: () => undefined,
 });
+
+function subjectOf(job: RebuildJob): ImageSubject {
+  const { paths } = job.config;
+  const { id, name, digest, size } = candidateOf(job);
+  return {
+    name,
+    file: candidateFile(paths, name, id),
+    servedAs: imageFile(paths, name),
+    recorded: { digest, size },
+    made: { manifestFile: manifestOf(paths, name, id), source: sourceOf(job), written: job.written },
+    mountPoint: path.join(paths.state, 'mnt'),
+  };
+}

@@ -1,4 +1,4 @@
-import type { ChrootConfig } from '../config/config.ts';
+import { type ChrootConfig, configOf } from '../config/config.ts';
 import { messageOf } from '../errors.ts';
 import { servedByNfs } from '../serve/image-access.ts';
 import { announceExport } from '../serve/nbd/announce.ts';
@@ -29,41 +29,70 @@ export const exportImage = defineStep<Site, RebuildJob, ExportWrite>({
   name: 'export-image',
   plan: exportWriteSchema,
   prepare: (job) => {
+    const { name } = job.chroot;
     try {
       const server = readNbdServer(job.config);
-      if (server.kind === 'unreadable') note(job, 'export.problem', job.chroot.name, unreadable(server));
-      const plan = planOf(job, server);
-      if (plan.kind === 'skip' && plan.because !== 'off') tellOnce(job, plan.reason);
+      if (server.kind === 'unreadable') note(job, 'export.problem', name, unreadable(server));
+      const plan = planOf(job, name, job.settings.serve, server);
+      if (plan.kind === 'skip' && plan.because !== 'off') tellOnce(job, name, plan.reason);
       return exportWriteOf(plan);
     } catch (error) {
-      note(job, 'export.problem', job.chroot.name, messageOf(error));
+      note(job, 'export.problem', name, messageOf(error));
       return null;
     }
   },
   act: async (job, write) => {
     if (write === null) return;
     const { name } = job.chroot;
-    try {
-      writeExport(write);
-      // as it reads its config with the new file in it
-      const server = readNbdServer(job.config);
-      const plan = planOf(job, server);
-      if (server.kind !== 'configured' || plan.kind === 'skip') return;
-      const options = { answer: ANSWER, patience: PATIENCE, signal: job.signal };
-      tell(job, plan.section, await announceExport(server, plan.section, starterOf(job.config), options));
-    } catch (error) {
-      if (job.signal.aborted) throw error;
-      note(job, 'export.problem', name, messageOf(error));
-    }
+    const problem = await exported(job, name, write, job.settings.serve, job.signal);
+    if (problem !== null) note(job, 'export.problem', name, problem);
   },
   undo: (_, write) => undoExport(write),
 });
 
-function planOf({ config, chroot, settings }: RebuildJob, server: NbdServer): ExportPlan {
-  const { nbd, nbdConfDir, nbdAuthfile }: ChrootConfig['serve'] = settings.serve;
+/** Sees to it that an export which has gone is there again; says in the log what came of it. Never throws but for `signal`. */
+export async function mendExport(site: Site, name: string, signal: AbortSignal): Promise<void> {
+  const { serve } = configOf(site.config, name);
+  const write = exportWriteOf(planOf(site, name, serve, readNbdServer(site.config)));
+  const problem = await exported(site, name, write, serve, signal);
+  if (problem !== null) site.log.warn('export.problem', { name }, `${name}: ${problem}`);
+}
+
+/** Writes an export and has nbd-server serve it; null when clients get it, else in words why not and what to do. */
+async function exported(
+  site: Site,
+  name: string,
+  write: ExportWrite,
+  serve: ChrootConfig['serve'],
+  signal: AbortSignal,
+): Promise<string | null> {
+  try {
+    writeExport(write);
+    // as it reads its config with the new file in it
+    const server = readNbdServer(site.config);
+    const plan = planOf(site, name, serve, server);
+    if (server.kind !== 'configured' || plan.kind === 'skip') return null;
+    const options = { answer: ANSWER, patience: PATIENCE, signal };
+    const announcement = await announceExport(server, plan.section, starterOf(site.config), options);
+    return toldOf(site, name, plan.section, announcement);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return messageOf(error);
+  }
+}
+
+function toldOf({ log }: Site, name: string, section: string, announcement: Announcement): string | null {
+  const line = announcementLine(section, announcement);
+  if (announcement.kind !== 'served') return line;
+  log.info('export.served', { name, ...announcement }, `${name}: ${line}`);
+  return null;
+}
+
+function planOf({ config }: Site, name: string, serve: ChrootConfig['serve'], server: NbdServer): ExportPlan {
+  const { nbd, nbdConfDir, nbdAuthfile } = serve;
   return exportPlan({
     config,
-    name: chroot.name,
+    name,
     settings: { confDir: nbdConfDir, authfile: nbdAuthfile },
     server,
     asked: nbd,
@@ -76,16 +105,9 @@ function unreadable({ file, why }: Extract<NbdServer, { kind: 'unreadable' }>): 
   return `cannot read nbd-server's config ${file}: ${why} (clients get the image once nbd-server can read it)`;
 }
 
-function tell(job: RebuildJob, section: string, announcement: Announcement): void {
-  const line = announcementLine(section, announcement);
-  const { name } = job.chroot;
-  if (announcement.kind === 'served') job.log.info('export.served', { name, ...announcement }, `${name}: ${line}`);
-  else note(job, 'export.problem', name, line);
-}
-
 /** Once while the program runs: a site that serves by NFS has chosen so. */
 const told = new Set<string>();
-function tellOnce({ log, chroot: { name } }: RebuildJob, reason: string): void {
+function tellOnce({ log }: Site, name: string, reason: string): void {
   if (told.has(`${name}: ${reason}`)) return;
   told.add(`${name}: ${reason}`);
   log.info('export.skipped', { name }, `${name}: no export for nbd-server: ${reason}`);

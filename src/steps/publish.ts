@@ -1,7 +1,7 @@
 import { adoptForeign } from '../store/foreign.ts';
 import { candidateOf as candidateFile, imageOf } from '../store/layout.ts';
 import { type LinkTarget, readLinks } from '../store/links.ts';
-import { addGeneration } from '../store/records.ts';
+import { addGeneration, readRecord } from '../store/records.ts';
 import type { Links } from '../store/switch.ts';
 import { candidateOf, note, type RebuildJob, type Site } from './site.ts';
 import { defineStep } from './step.ts';
@@ -47,8 +47,15 @@ export async function ownLinks(site: Site, name: string): Promise<Links> {
   return { current, previous };
 }
 
+/** Whether a generation is known to have other bytes than were checked. */
+export function isDamaged({ config }: Site, name: string, id: string | null): boolean {
+  return id !== null && typeof readRecord(config.paths, name, id)?.damagedAt === 'string';
+}
+
 /** A twin of the current image replaces it and must not push the good `.old` out; so does `keep.backup = false`. */
 function nextPrevious(job: RebuildJob, before: Links): string | null {
   if (job.twin === 'twin' || !job.settings.keep.backup) return before.previous;
+  // nobody is to go back to it
+  if (isDamaged(job, job.chroot.name, before.current)) return before.previous;
   return before.current ?? before.previous;
 }

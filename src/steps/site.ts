@@ -1,7 +1,9 @@
+import type { Contents } from '../checks/sample.ts';
 import type { Chroot } from '../chroot/chroot.ts';
 import type { PackageLock } from '../chroot/package-lock.ts';
 import type { ChrootConfig, Config } from '../config/config.ts';
 import type { Log, LogEvent } from '../report/log.ts';
+import type { LiveLook } from '../serve/live-export.ts';
 import type { Generation } from '../store/generation.ts';
 import type { Tree } from '../tree/look.ts';
 
@@ -10,6 +12,7 @@ export type Site = {
   config: Config;
   log: Log;
   tree: Tree;
+  contents: Contents;
   /** Milliseconds since the epoch. */
   now: () => number;
 };
@@ -31,7 +34,13 @@ export type RebuildJob = Site & {
   /** Told to whoever waits: what goes on, and percents where they are known. */
   onProgress: (text: string, percent: number | null) => void;
   packageLock: PackageLock | null;
+  /** What is built in the chroot's place, where it is cleaned up: `readSince` as of the manifest's walk. */
+  view: { root: string; readSince: string; close: () => Promise<void> } | null;
   candidate: Candidate | null;
+  /** Files whose contents an incremental build has written, as the manifest has them (latin1). */
+  written: readonly string[];
+  /** How clients' way to the image looked before anything changed for them. */
+  liveBefore: LiveLook;
   /** What a person should know of the image though it is published, a line each. */
   notes: string[];
 };
@@ -46,6 +55,11 @@ export function note(
   const message = `${name}: ${text}`;
   notes.push(message);
   log.warn(event, { name }, message);
+}
+
+/** The tree that an image is made of. */
+export function sourceOf({ chroot, view }: Pick<RebuildJob, 'chroot' | 'view'>): string {
+  return view?.root ?? chroot.path;
 }
 
 /** The candidate of a job whose build step is done. */

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { CancelledError, UserError } from '../errors.ts';
+import { PIECE, Sums } from './sums.ts';
 
-/** SHA-256 in lower-case hex, and bytes. */
-export type Digest = { digest: string; size: number };
-
-/** Large enough that the calls cost nothing, small enough that hashing one piece does not hold others up. */
-const PIECE = 2 ** 21;
+/** SHA-256 in lower-case hex, bytes, and the checksums of the file's pieces (`sums.ts`), for a look at some of them. */
+export type Digest = { digest: string; size: number; sums: string };
 
 /** A FIFO must not hang us, nor a symlink send us elsewhere. */
 const FLAGS = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
@@ -20,6 +18,7 @@ export async function digestOf(file: string, signal?: AbortSignal): Promise<Dige
   try {
     requireFile(file, await handle.stat());
     const hash = createHash('sha256');
+    const sums = new Sums();
     let size = 0;
     let [filled, free] = [Buffer.allocUnsafe(PIECE), Buffer.allocUnsafe(PIECE)];
     let { bytesRead } = await handle.read(filled, 0, PIECE, null);
@@ -27,11 +26,12 @@ export async function digestOf(file: string, signal?: AbortSignal): Promise<Dige
       if (signal?.aborted === true) throw new CancelledError(`reading ${file} was stopped`);
       const next = handle.read(free, 0, PIECE, null);
       hash.update(filled.subarray(0, bytesRead));
+      sums.update(filled.subarray(0, bytesRead));
       size += bytesRead;
       [filled, free] = [free, filled];
       ({ bytesRead } = await next);
     }
-    return { digest: hash.digest('hex'), size };
+    return { digest: hash.digest('hex'), size, sums: sums.text() };
   } finally {
     await handle.close();
   }
@@ -43,12 +43,14 @@ export function digestNow(file: string): Digest {
   try {
     requireFile(file, fs.fstatSync(fd));
     const hash = createHash('sha256');
+    const sums = new Sums();
     const piece = Buffer.allocUnsafe(PIECE);
     let size = 0;
     for (;;) {
       const bytesRead = fs.readSync(fd, piece, 0, PIECE, null);
-      if (bytesRead === 0) return { digest: hash.digest('hex'), size };
+      if (bytesRead === 0) return { digest: hash.digest('hex'), size, sums: sums.text() };
       hash.update(piece.subarray(0, bytesRead));
+      sums.update(piece.subarray(0, bytesRead));
       size += bytesRead;
     }
   } finally {

@@ -84,6 +84,7 @@ function take(paths: StorePaths, { name, id, which, now, builtAt, digest }: Foun
     checks: [],
     took: {},
     replacedAt: which === 'current' ? null : new Date(now).toISOString(),
+    damagedAt: null,
   };
   addGeneration(paths, record);
   return record;

@@ -19,6 +19,8 @@ export type Generation = {
   digest: string;
   /** Bytes. */
   size: number;
+  /** Checksums of the image's pieces, see `sums.ts`; empty where nobody made them. */
+  sums: string;
   /** ISO 8601, UTC. */
   builtAt: string;
   /** `foreign`: an image that another program made, taken up as it was found. */
@@ -39,4 +41,6 @@ export type Generation = {
   took: Record<string, number>;
   /** ISO 8601: when another generation took its place as the current one; null while it is current. */
   replacedAt: string | null;
+  /** ISO 8601: when its image was found to have other bytes than were checked; null while it is sound. */
+  damagedAt: string | null;
 };

@@ -19,11 +19,12 @@ import {
 const ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 const time = z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'no time');
 
-const generation: z.ZodType<Generation> = z.object({
+const generation = z.object({
   id: z.string().regex(ID),
   name: z.string(),
   digest: z.string().regex(/^[0-9a-f]{64}$/),
   size: z.number().int().nonnegative(),
+  sums: z.string().default(''),
   builtAt: time,
   builder: z.enum(['mksquashfs', 'foreign']),
   inputs: z.string().nullable(),
@@ -43,6 +44,7 @@ const generation: z.ZodType<Generation> = z.object({
   ),
   took: z.record(z.string(), z.number()),
   replacedAt: time.nullable(),
+  damagedAt: time.nullable().default(null),
 });
 
 /** Parses a record's text. @throws when it is none */

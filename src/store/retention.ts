@@ -25,8 +25,10 @@ export function superfluous(
 ): string[] {
   const linked = new Set([links.current, links.previous].filter((id) => id !== null));
   const others = all.filter(({ id }) => !linked.has(id)).sort((a, b) => (a.id < b.id ? 1 : -1));
-  return others
-    .slice(Math.max(keep - linked.size, 0))
+  // a damaged one is worth nothing, and stays for those alone who read it now
+  const sound = others.filter(({ damagedAt }) => damagedAt === null).slice(Math.max(keep - linked.size, 0));
+  return [...sound, ...others.filter(({ damagedAt }) => damagedAt !== null)]
+    .sort((a, b) => (a.id < b.id ? 1 : -1))
     .filter(({ id }) => !inUse.has(id))
     .filter((one) => now - lastServed(one) >= grace)
     .map(({ id }) => id)

@@ -40,6 +40,7 @@ export type MountedImage = { root: string; close: () => Promise<void> };
  * @throws UserError with what mount(8) said
  */
 export async function mountImage(image: string, mountPoint: string, signal?: AbortSignal): Promise<MountedImage> {
+  if (signal?.aborted === true) throw new CancelledError('the mount was stopped');
   const options = 'loop,ro,nodev,nosuid,noexec';
   const script = `mount -t squashfs -o ${options} -- "$1" "$2" && echo mounted && exec cat`;
   const [file, args] = confined('sh', ['-c', script, 'sh', image, mountPoint]);
@@ -63,7 +64,7 @@ export async function mountImage(image: string, mountPoint: string, signal?: Abo
       child.stdout.once('data', () => resolve());
       child.once('error', reject);
       child.once('close', () => {
-        if (signal?.aborted === true) return reject(new CancelledError('the mount was stopped'));
+        if (signal?.aborted) return reject(new CancelledError('the mount was stopped'));
         reject(new UserError(`cannot mount ${image}: ${stderr.trim().replaceAll('\n', '; ') || 'mount was killed'}`));
       });
     });

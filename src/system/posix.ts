@@ -13,10 +13,13 @@ type Libc = {
   fcntl: (fd: number, command: number, lock: Buffer) => number;
   fnmatch: KoffiFunc<(pattern: Buffer, name: Buffer, flags: number) => number>;
   renameat2: (from: Buffer, to: Buffer, flags: number) => number;
+  fadvise: (fd: number, advice: number) => number;
+  cachestat: (fd: number, range: Buffer, result: Buffer) => number;
   errno: () => number;
 };
 
 const SYS_openat2 = 437; // the same on every architecture (Linux 5.6)
+const SYS_cachestat = 451; // the same on every architecture (Linux 6.5)
 const AT_FDCWD = -100;
 
 let loaded: Libc | undefined;
@@ -30,12 +33,16 @@ function libc(): Libc {
   const renameat2 = library.func(
     'int renameat2(int olddir, const uint8_t *from, int newdir, const uint8_t *to, unsigned int flags)',
   );
+  const fadvise = library.func('int posix_fadvise64(int fd, int64_t offset, int64_t length, int advice)');
   loaded = {
     open: (dirfd, path, how) =>
       Number(syscall(SYS_openat2, 'int', dirfd, 'uint8_t *', path, 'uint8_t *', how, 'size_t', how.length)),
     fcntl: (fd, command, lock) => Number(fcntl(fd, command, 'uint8_t *', lock)),
     fnmatch: library.func('int fnmatch(const uint8_t *pattern, const uint8_t *name, int flags)'),
     renameat2: (from, to, flags) => Number(renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)),
+    fadvise: (fd, advice) => Number(fadvise(fd, 0, 0, advice)),
+    cachestat: (fd, range, result) =>
+      Number(syscall(SYS_cachestat, 'int', fd, 'uint8_t *', range, 'uint8_t *', result, 'unsigned int', 0)),
     errno: () => koffi.errno(),
   };
   return loaded;
@@ -76,10 +83,17 @@ export function openInRoot(
   // openat2 refuses a mode where nothing can be made
   how.writeBigUInt64LE(BigInt((flags & fs.constants.O_CREAT) === 0 ? 0 : mode), 8);
   how.writeBigUInt64LE(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, 16);
-  const fd = libc().open(rootFd, cString(path, encoding), how);
-  if (fd < 0) throw systemError('openat2', path);
-  return fd;
+  for (let tries = 1; ; tries += 1) {
+    const fd = libc().open(rootFd, cString(path, encoding), how);
+    if (fd >= 0) return fd;
+    const error = systemError('openat2', path);
+    // openat2(2): a rename or mount anywhere on the machine raced with a `..`; whoever calls is to try again
+    if (error.code !== 'EAGAIN' || tries === RACES) throw error;
+  }
 }
+
+/** On a busy machine some in a row happen, so many do not. */
+const RACES = 1000;
 
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;
@@ -146,4 +160,30 @@ export function exchange(one: string, other: string): void {
   if (libc().renameat2(cString(one, 'utf8'), cString(other, 'utf8'), RENAME_EXCHANGE) !== 0) {
     throw systemError('renameat2', one);
   }
+}
+
+const POSIX_FADV_DONTNEED = 4;
+
+/** How much of a file the page cache holds, in pages; `unknown` before Linux 6.5. */
+export type Cached = { kind: 'known'; pages: number } | { kind: 'unknown' };
+
+/**
+ * Takes a file's clean pages out of the page cache (posix_fadvise(2), POSIX_FADV_DONTNEED), and says by cachestat(2) what
+ * was in it before and still is after. The kernel keeps what is dirty or mapped by a program, and tmpfs keeps everything.
+ * @param fd open for reading; sync it first, or what is dirty stays
+ * @throws an error with `errno` as of node:os, negative
+ */
+export function dropFromCache(fd: number): { before: Cached; after: Cached } {
+  const before = cached(fd);
+  // by the standard it returns the error and leaves errno alone
+  const error = libc().fadvise(fd, POSIX_FADV_DONTNEED);
+  if (error !== 0) throw Object.assign(new Error(`cannot drop fd ${fd} from the page cache`), { errno: -error });
+  return { before, after: cached(fd) };
+}
+
+function cached(fd: number): Cached {
+  // struct cachestat_range: offset, length (0: to the end); struct cachestat: five 64-bit counts, nr_cache first
+  const result = Buffer.alloc(40);
+  if (libc().cachestat(fd, Buffer.alloc(16), result) !== 0) return { kind: 'unknown' };
+  return { kind: 'known', pages: Number(result.readBigUInt64LE(0)) };
 }

@@ -215,8 +215,10 @@ describe('what this version does not have yet', () => {
     ['[build]\ntrust = "content"', 'build.trust = "content" is not available in this version (allowed: "stat")'],
     ['[build]\ndead_limit = 0.3', 'build.dead_limit = 0.3 is not available in this version (allowed: 0.15)'],
     ['[schedule]\nquiet_hours = "1-2"', 'schedule.quiet_hours = "1-2" is not available in this version (allowed: "")'],
-    ['[check]\nboot = "vm"', 'check.boot = "vm" is not available in this version (allowed: "off")'],
-    ['[chroot.a]\ncheck.nbd = "off"', 'chroot.a.check.nbd = "off" is not available in this version (allowed: "auto")'],
+    [
+      '[chroot.a]\nbuild.trust = "content"',
+      'chroot.a.build.trust = "content" is not available in this version (allowed: "stat")',
+    ],
     ['[notify]\ncommand = "x"', 'notify is not available in this version (leave it out)'],
     ['[page]\nport = 80', 'page is not available in this version (leave it out)'],
   ])('%j', (text, message) => {

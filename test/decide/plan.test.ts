@@ -5,7 +5,7 @@ import { type Facts, plan } from '../../src/decide/plan.ts';
 
 const at = (day: number, hour: number): string => new Date(2025, 10, day, hour, 30).toISOString();
 const PACKAGES: Cause = { kind: 'packages', path: 'var/lib/dpkg/status' };
-const CURRENT = { id: '20251128T053000Z', inputs: 'old', builtAt: at(28, 6) };
+const CURRENT = { id: '20251128T053000Z', inputs: 'old', builtAt: at(28, 6), damagedAt: null };
 const REJECTED = { inputs: 'new', reason: 'sbin/init is missing', at: at(29, 7) };
 const HOLD = { since: at(29, 8), reason: 'reverted by hand' };
 
@@ -31,9 +31,19 @@ describe('plan', () => {
   });
 
   it('builds over an image that another program made', () => {
-    const foreign = { id: 'foreign', inputs: null, builtAt: '' };
+    const foreign = { id: 'foreign', inputs: null, builtAt: '', damagedAt: null };
     expect(plan(facts({ current: foreign }))).toMatchObject({ kind: 'build', twin: 'new' });
     expect(plan(facts({ current: foreign, hold: HOLD }))).toMatchObject({ kind: 'skip', state: 'held' });
+  });
+
+  it('builds the same image once more when it is damaged on the disk, also on hold', () => {
+    const damaged = { ...CURRENT, damagedAt: at(29, 5) };
+    const decision = { kind: 'build', twin: 'twin', reason: 'the present image is damaged on the disk' };
+    for (const hold of [null, HOLD]) expect(plan(facts({ inputs: 'old', current: damaged, hold }))).toEqual(decision);
+    // but not what the hold is for, nor what was rejected
+    expect(plan(facts({ current: damaged, hold: HOLD }))).toMatchObject({ kind: 'skip', state: 'held' });
+    const quarantine = [{ ...REJECTED, inputs: 'old' }];
+    expect(plan(facts({ inputs: 'old', current: damaged, quarantine }))).toMatchObject({ state: 'quarantined' });
   });
 
   it('skips unchanged inputs', () => {
@@ -95,7 +105,14 @@ const anyFacts: fc.Arbitrary<Facts> = fc.record({
   name: fc.constantFrom('amd64', 'i386'),
   causes: fc.array(cause, { minLength: 1, maxLength: 4 }),
   inputs,
-  current: fc.option(fc.record({ id: fc.constant('x'), inputs: fc.option(inputs), builtAt: fc.constant(at(1, 1)) })),
+  current: fc.option(
+    fc.record({
+      id: fc.constant('x'),
+      inputs: fc.option(inputs),
+      builtAt: fc.constant(at(1, 1)),
+      damagedAt: fc.option(fc.constant(at(1, 2))),
+    }),
+  ),
   quarantine: fc.array(fc.record({ inputs, reason: fc.constant('bad'), at: fc.constant(at(2, 2)) }), { maxLength: 3 }),
   hold: fc.option(fc.constant(HOLD)),
 });
@@ -111,14 +128,13 @@ describe('plan, whatever the facts', () => {
     );
   });
 
-  it('builds without force exactly what is changed, not rejected and not held', () => {
+  it('builds without force exactly what is changed and not held, or damaged, and in neither case rejected', () => {
     const unforced = anyFacts.filter((some) => !isForced(some));
     fc.assert(
       fc.property(unforced, (some) => {
-        const due =
-          some.current?.inputs !== some.inputs &&
-          some.hold === null &&
-          !some.quarantine.some((entry) => entry.inputs === some.inputs);
+        const changed = some.current?.inputs !== some.inputs;
+        const wanted = changed ? some.hold === null : some.current?.damagedAt !== null;
+        const due = wanted && !some.quarantine.some((entry) => entry.inputs === some.inputs);
         expect(plan(some).kind).toBe(due ? 'build' : 'skip');
       }),
     );
@@ -129,7 +145,11 @@ describe('plan, whatever the facts', () => {
       fc.property(anyFacts, (some) => {
         if (plan(some).kind === 'skip') return;
         const causes: Cause[] = [PACKAGES];
-        const published = { ...some, causes, current: { id: 'y', inputs: some.inputs, builtAt: at(3, 3) } };
+        const published = {
+          ...some,
+          causes,
+          current: { id: 'y', inputs: some.inputs, builtAt: at(3, 3), damagedAt: null },
+        };
         const rejected = { ...some, causes, quarantine: [{ inputs: some.inputs, reason: 'bad', at: at(3, 3) }] };
         expect(plan(published)).toMatchObject({ kind: 'skip', state: 'current' });
         expect(plan(rejected).kind).toBe('skip');

@@ -40,7 +40,7 @@ async function publish(version: string): Promise<string> {
 }
 
 function back(to: string | null = null): Promise<RevertResult> {
-  return revert(made.site, { name: 'amd64', to, signal: new AbortController().signal });
+  return revert(made.site, { name: 'amd64', because: 'asked', to, signal: new AbortController().signal });
 }
 
 const directory = (): string => path.join(tftp, 'ltsp/amd64');

@@ -61,8 +61,11 @@ describe('a rebuild', () => {
     expect(record).toMatchObject({ builder: 'mksquashfs', compression: 'gzip 6', packages: { base: '1' } });
     expect(record?.checks.map(({ name, passed }) => [name, passed])).toEqual([
       ['digest', true],
+      ['required', true],
       ['content', true],
+      ['contents', true],
       ['secrets', true],
+      ['boot chain', true],
       ['live', true],
     ]);
     expect(record?.took).toEqual({ build: expect.any(Number), total: expect.any(Number) });
@@ -119,7 +122,7 @@ describe('what a check rejects', () => {
     expect(links()).toEqual([good, null]);
     const { paths } = made.site.config;
     const kept = rejected(paths, 'amd64')?.record;
-    expect(kept?.checks).toContainEqual(expect.objectContaining({ name: 'content', passed: false }));
+    expect(kept?.checks).toContainEqual(expect.objectContaining({ name: 'required', passed: false }));
     const { quarantine } = readChrootState(paths, 'amd64');
     expect(quarantine).toMatchObject([{ inputs: kept?.inputs, reason: 'sbin/init is missing' }]);
     expect(readHistory(paths, 'amd64').at(-1)).toMatchObject({

@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 
 function back(to: string | null = null, signal = new AbortController().signal): Promise<RevertResult> {
-  return revert(made.site, { name: 'amd64', to, signal });
+  return revert(made.site, { name: 'amd64', because: 'asked', to, signal });
 }
 
 function images(): string[] {

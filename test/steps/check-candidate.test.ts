@@ -33,8 +33,11 @@ describe('check-candidate', () => {
     await check(job);
     expect(job.candidate?.checks).toMatchObject([
       { name: 'digest', passed: true },
+      { name: 'required', passed: true },
       { name: 'content', passed: true, message: 'it mounts and has what the chroot had' },
+      { name: 'contents', passed: true },
       { name: 'secrets', passed: true },
+      { name: 'boot chain', passed: true },
     ]);
     const { paths } = made.site.config;
     expect(rejected(paths, 'amd64')).toBeNull();
@@ -48,7 +51,7 @@ describe('check-candidate', () => {
     await expect(check(job)).rejects.toThrow(new RejectedError('bin/sh is missing'));
     const kept = rejected(made.site.config.paths, 'amd64');
     expect(kept?.record).toMatchObject({ id: job.id, digest: job.candidate?.digest });
-    expect(kept?.record.checks).toContainEqual(expect.objectContaining({ name: 'content', passed: false }));
+    expect(kept?.record.checks).toContainEqual(expect.objectContaining({ name: 'required', passed: false }));
   });
 
   it('rejects one of which a byte is not what was written', async () => {

@@ -1,4 +1,5 @@
 import { onTestFinished } from 'vitest';
+import { contentsInThread } from '../../src/checks/sample.ts';
 import type { Chroot } from '../../src/chroot/chroot.ts';
 import { configOf } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -47,7 +48,7 @@ export function makeSite(toml = '', tree: Tree = treeInThread): TestSite {
   server.configure(toml);
   const told = new Remembered();
   const config = loadConfig({ root: server.root, checkCron });
-  const site: Site = { config, log: told.log, tree, now: Date.now };
+  const site: Site = { config, log: told.log, tree, contents: contentsInThread, now: Date.now };
   const makeChroot = async (name: string): Promise<Chroot> => {
     const chroot = { name, path: server.makeSmallChroot(name) };
     await pastNow();
@@ -77,7 +78,10 @@ export function makeJob(site: Site, chroot: Chroot, more: Partial<RebuildJob> = 
     signal: new AbortController().signal,
     onProgress: () => {},
     packageLock: null,
+    view: null,
     candidate: null,
+    written: [],
+    liveBefore: { kind: 'no export' },
     notes: [],
     ...more,
   };

@@ -20,7 +20,7 @@ beforeEach(() => {
   switchTo(paths, 'amd64', { current: SECOND, previous: FIRST }, Date.now());
   const rejected = { inputs: `inputs of ${FIRST}`, reason: 'it was bad once', at: '2026-01-01T00:00:00Z' };
   updateChrootState(paths, 'amd64', (state) => ({ ...state, quarantine: [rejected] }));
-  job = { ...made.site, name: 'amd64', to: null, signal: new AbortController().signal, notes: [] };
+  job = { ...made.site, name: 'amd64', because: 'asked', to: null, signal: new AbortController().signal, notes: [] };
 });
 
 function images(): string[] {

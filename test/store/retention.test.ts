@@ -95,6 +95,19 @@ describe('superfluous', () => {
     const young = all.map((one) => (one.id === idAt(50) ? { ...one, replacedAt: ago(6) } : one));
     expect(superfluous(young, links, rest)).toEqual([idAt(40)]);
   });
+
+  it('names a damaged one however many may stay, and it pushes no sound one out', () => {
+    const old = { replacedAt: ago(30) };
+    const all = [
+      recordFor('amd64', idAt(50), old),
+      recordFor('amd64', idAt(40), { ...old, damagedAt: ago(35) }),
+      recordFor('amd64', idAt(35)),
+    ];
+    const links = { current: idAt(35), previous: null };
+    const rest = { keep: 2, grace: DAY, inUse: new Set<string>(), now: NOW };
+    expect(superfluous(all, links, rest)).toEqual([idAt(40)]);
+    expect(superfluous(all, links, { ...rest, inUse: new Set([idAt(40)]) })).toEqual([]);
+  });
 });
 
 describe('prune', () => {

@@ -21,6 +21,7 @@ export function recordFor(name: string, id: string, more: Partial<Generation> = 
     name,
     digest: '0'.repeat(64),
     size: 1,
+    sums: '',
     builtAt: id.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6.000Z'),
     builder: 'mksquashfs',
     inputs: `inputs of ${id}`,
@@ -32,6 +33,7 @@ export function recordFor(name: string, id: string, more: Partial<Generation> = 
     checks: [],
     took: {},
     replacedAt: null,
+    damagedAt: null,
     ...more,
   };
 }

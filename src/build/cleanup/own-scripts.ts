@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { namesInside, openInside } from '../../chroot/open-inside.ts';
-import { hasCode, UserError } from '../../errors.ts';
+import { UserError } from '../../errors.ts';
+import { sitePrograms } from '../../system/site-programs.ts';
 import type { CleanView } from '../clean-view.ts';
 import { type Ending, type RunInView, runBeside, runConfined } from './confined-run.ts';
 
@@ -51,7 +52,7 @@ export async function runChrootsScripts(view: CleanView, limits: Limits): Promis
  * LTSP_AUTOIMAGE_VIEW, and the chroot's name as LTSP_AUTOIMAGE_NAME. They are trusted: nothing confines them.
  * @param directory /etc/ltsp/autoimage.d/cleanup.d; it need not exist
  * @returns their names
- * @throws UserError when one fails or takes too long; CancelledError
+ * @throws UserError when one fails, takes too long or could be changed by others than root; CancelledError
  */
 export async function runSitesCleanup(
   view: CleanView,
@@ -95,16 +96,12 @@ function isProgram(root: string, file: string): boolean {
   }
 }
 
+/** One that is left out would leave in the image what it was to take out of it. */
 function programsIn(directory: string): string[] {
-  try {
-    // no hidden files, editors' backups or what dpkg leaves beside a changed file
-    const names = fs.readdirSync(directory).filter((name) => /^[A-Za-z0-9_][\w.-]*$/.test(name));
-    const own = names.filter((name) => !/\.(dpkg|ucf)-\w+$|\.(bak|orig|swp)$/.test(name));
-    return own.filter((name) => isExecutable(fs.statSync(path.join(directory, name)))).sort();
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return [];
-    throw error;
-  }
+  const { names, skipped } = sitePrograms(directory);
+  const refused = skipped.find(({ kind }) => kind === 'not-safe');
+  if (refused === undefined) return names;
+  throw new UserError(`cannot run ${path.join(directory, refused.name)}: ${refused.why}`);
 }
 
 function isExecutable(stats: fs.Stats): boolean {

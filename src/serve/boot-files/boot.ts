@@ -51,7 +51,7 @@ export async function readBoot(root: string, signal?: AbortSignal): Promise<Boot
   const { entries, problems } = readEntries(root);
   const top = entries.filter((entry) => entry.kind !== 'directory' && !entry.path.includes('/'));
   const files = top.filter(({ kind }) => kind === 'file').map((entry) => entry.path);
-  const modules = modulesOf(root);
+  const modules = readModules(root);
   const candidates = await applyKernelRules(readKernelRules(root), files, kernelNames(files), signal);
   const kernels = findKernels(candidates, new Set(top.map((entry) => entry.path)), modules);
   return {
@@ -62,6 +62,19 @@ export async function readBoot(root: string, signal?: AbortSignal): Promise<Boot
     pxeDefault: pxeDefaultOf(root, entries),
     problems: [...problems, ...kernels.flatMap(kernelProblems)],
   };
+}
+
+/** What is in lib/modules, less empty directories. lib/ may be a link to usr/lib, or both may be directories. */
+export function readModules(root: string): Modules[] {
+  const found = new Map<string, Modules>();
+  for (const directory of ['lib/modules', 'usr/lib/modules']) {
+    for (const version of namesInside(root, directory)) {
+      if (found.has(version) || namesInside(root, `${directory}/${version}`).length === 0) continue;
+      const of = readInside(root, `${directory}/${version}/pkgbase`, 4096);
+      found.set(version, { version, of: of.kind === 'read' ? of.data.toString('utf8').trim() : null });
+    }
+  }
+  return [...found.values()];
 }
 
 /** True for a pxelinux.cfg/default that LTSP made and may replace. */
@@ -159,19 +172,6 @@ function namesOf(root: string, directory: string): { names: string[]; unreadable
   } finally {
     fs.closeSync(fd);
   }
-}
-
-/** lib/ may be a link to usr/lib, or both may be directories. */
-function modulesOf(root: string): Modules[] {
-  const found = new Map<string, Modules>();
-  for (const directory of ['lib/modules', 'usr/lib/modules']) {
-    for (const version of namesInside(root, directory)) {
-      if (found.has(version) || namesInside(root, `${directory}/${version}`).length === 0) continue;
-      const of = readInside(root, `${directory}/${version}/pkgbase`, 4096);
-      found.set(version, { version, of: of.kind === 'read' ? of.data.toString('utf8').trim() : null });
-    }
-  }
-  return [...found.values()];
 }
 
 function pxeDefaultOf(root: string, entries: readonly BootEntry[]): Boot['pxeDefault'] {

@@ -46,7 +46,7 @@ export function findKernels(
         version,
         flavour: flavourOf(named.flavour ?? /^[^-]*-[^-]*-(.+)$/.exec(version)?.[1]),
         initrd: initrd !== undefined && names.has(initrd) ? initrd : null,
-        modules: hasModules(version, modules) ? 'present' : 'missing',
+        modules: modulesFor(version, modules).length > 0 ? 'present' : 'missing',
       };
     })
     .filter(({ file }) => !(file.startsWith('vmlinux-') && names.has(file.replace('vmlinux-', 'vmlinuz-'))))
@@ -81,6 +81,16 @@ export function versionOf(name: string): string | null {
   return LEFT_BESIDE.test(name) ? null : (/^vmlinu[xz]-(.+)$/.exec(name)?.[1] ?? null);
 }
 
+/**
+ * The versions in lib/modules that are a kernel's. One named after its package (`linux`, `lts`) finds its modules by what
+ * they say of themselves or end with; nothing tells which are a plain vmlinuz' (version ''): all may be.
+ */
+export function modulesFor(version: string, modules: readonly Modules[]): string[] {
+  const exact = modules.filter((one) => version === '' || one.version === version || one.of === version);
+  const byEnding = exact.length > 0 || /^\d/.test(version) ? [] : modules;
+  return [...exact, ...byEnding.filter((one) => one.version.endsWith(`-${version}`))].map((one) => one.version);
+}
+
 function initrdsOf(version: string): string[] {
   if (version === '') return ['initrd.img', 'initrd', 'initramfs.img', 'initramfs'];
   return [
@@ -92,14 +102,6 @@ function initrdsOf(version: string): string[] {
 /** It becomes part of a file name. */
 function flavourOf(text: string | undefined): string | null {
   return text === undefined || text === '' || /[/\0\s]/.test(text) ? null : text;
-}
-
-/** A kernel named after its package (`linux`, `lts`) finds its modules by what they say of themselves or end with. */
-function hasModules(version: string, modules: readonly Modules[]): boolean {
-  // nothing tells which of them are a plain vmlinuz'
-  if (version === '') return modules.length > 0;
-  if (modules.some((one) => one.version === version || one.of === version)) return true;
-  return !/^\d/.test(version) && modules.some((one) => one.version.endsWith(`-${version}`));
 }
 
 function release({ version, flavour }: Kernel): string {

@@ -14,6 +14,8 @@ const manifest = z.object({
   paths: z.array(z.string()),
   /** Links that were made only if the admin had no such file; ours as long as they lead where we led them. */
   yielding: z.array(z.object({ path: z.string(), target: z.string() })),
+  /** What is left of the directory's former state, where that could not go at once: neither ours nor the admin's. */
+  going: z.array(z.string()).default([]),
 });
 
 /** What a TFTP boot directory has from us. It lies in the directory itself and so changes place with it. */

@@ -59,7 +59,7 @@ async function fill(plan: BootPlan, boot: Boot, layout: Layout, signal: AbortSig
   for (const file of layout.files) await copyOut(boot, file, path.join(next, file.path), signal);
   for (const { path: link, target } of layout.links) fs.symlinkSync(target, path.join(next, link));
   const paths = [...layout.directories, ...[...layout.files, ...layout.links].map((one) => one.path)];
-  writeManifest(next, { id: plan.id, layout: layout.kind, paths, yielding: [...layout.yieldingLinks] });
+  writeManifest(next, { id: plan.id, layout: layout.kind, paths, yielding: [...layout.yieldingLinks], going: [] });
   if (plan.before === 'directory') giveLike(fs.statSync(plan.directory), next);
   else fs.chmodSync(next, 0o755);
   syncTree(next);

@@ -1,22 +1,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import {
-  entriesBelow,
-  giveLike,
-  makeLike,
-  removeIfEmpty,
-  statsOf,
-  syncTree,
-  type TreeEntry,
-} from './directory-tree.ts';
+import { entriesBelow, giveLike, makeLike, removeIfEmpty, statsOf, syncTree } from './directory-tree.ts';
 import { MANIFEST } from './layout.ts';
 import { removePassing, replaceByLink } from './replace.ts';
 
 /**
  * The way for file systems that cannot exchange two directories: `target` gets what `source` has, file by file, each
- * with one rename. Files come first and links last, so that a link never leads to what is not there yet; what only
- * `target` has goes at the end. The manifest is the very last. May be repeated after a crash.
- * @param removable paths that go from `target` when `source` lacks them; others are somebody's own
+ * with one rename. Files come first and links last, so that a link never leads to what is not there yet; what is
+ * removable goes at the end. The manifest is the very last. May be repeated after a crash.
+ * @param removable paths that go from `target` when `source` lacks them; others stay
  */
 export function applyPiecewise(source: string, target: string, removable: Iterable<string>): void {
   const wanted = entriesBelow(source);
@@ -37,7 +29,11 @@ export function applyPiecewise(source: string, target: string, removable: Iterab
   }
   // nothing may go before that which takes its place is durable
   syncTree(target);
-  removeOthers(target, wanted, removable);
+  const staying = new Set([MANIFEST, ...wanted.map((entry) => entry.path)]);
+  removePaths(
+    target,
+    [...removable].filter((file) => !staying.has(file)),
+  );
   if (wanted.some((entry) => entry.path === MANIFEST)) {
     replaceByLink(path.join(source, MANIFEST), path.join(target, MANIFEST));
   } else fs.rmSync(path.join(target, MANIFEST), { force: true });
@@ -57,18 +53,24 @@ export function saveByLinks(directory: string, to: string): void {
   fs.renameSync(partial, to);
 }
 
-/** A directory where a file is to be, or the other way round, cannot be replaced by a rename. */
-function clearWay(target: string, file: string, wanted: fs.Stats): void {
-  const there = statsOf(path.join(target, file));
-  if (there === undefined || there.isDirectory() === wanted.isDirectory()) return;
-  fs.rmSync(path.join(target, file), { recursive: true });
+/** Paths that `directory` has and `other` lacks, the manifest aside. */
+export function onlyIn(directory: string, other: string): string[] {
+  const there = new Set(entriesBelow(other).map((entry) => entry.path));
+  return entriesBelow(directory).flatMap(({ path: file }) => (file === MANIFEST || there.has(file) ? [] : [file]));
 }
 
-function removeOthers(target: string, wanted: readonly TreeEntry[], removable: Iterable<string>): void {
-  const staying = new Set(wanted.map((entry) => entry.path));
-  const going = [...removable].filter((file) => file !== MANIFEST && !staying.has(file));
+/** Paths that are in `directory` as they were when `saved` was made of it; what someone has replaced since is not. */
+export function unchangedSince(saved: string, directory: string): Set<string> {
+  const unchanged = entriesBelow(saved).filter(({ path: file }) =>
+    isSame(path.join(saved, file), path.join(directory, file)),
+  );
+  return new Set(unchanged.map((entry) => entry.path));
+}
+
+/** Removes these paths from `target`, directories only when nothing is left in them. May be repeated after a crash. */
+export function removePaths(target: string, paths: Iterable<string>): void {
   // what is in a directory before the directory
-  for (const file of going.sort().reverse()) {
+  for (const file of [...paths].sort().reverse()) {
     const full = path.join(target, file);
     const stats = statsOf(full);
     if (stats?.isDirectory() === true) {
@@ -76,4 +78,21 @@ function removeOthers(target: string, wanted: readonly TreeEntry[], removable: I
       removeIfEmpty(full);
     } else if (stats !== undefined) fs.unlinkSync(full);
   }
+}
+
+/** Hard links to one file, or a file and its copy, which has its time in whole milliseconds. */
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [statsOf(one), statsOf(other)];
+  if (a === undefined || b === undefined) return false;
+  if (a.isDirectory() || b.isDirectory()) return a.isDirectory() && b.isDirectory();
+  if (a.dev === b.dev && a.ino === b.ino) return true;
+  if (a.isSymbolicLink() && b.isSymbolicLink()) return fs.readlinkSync(one) === fs.readlinkSync(other);
+  return a.isFile() && b.isFile() && a.size === b.size && Math.abs(a.mtimeMs - b.mtimeMs) <= 1;
+}
+
+/** A directory where a file is to be, or the other way round, cannot be replaced by a rename. */
+function clearWay(target: string, file: string, wanted: fs.Stats): void {
+  const there = statsOf(path.join(target, file));
+  if (there === undefined || there.isDirectory() === wanted.isDirectory()) return;
+  fs.rmSync(path.join(target, file), { recursive: true });
 }

@@ -23,7 +23,9 @@ export async function hasBootFiles(
   const manifest = readManifest(directory);
   const paths = [...layout.directories, ...[...layout.files, ...layout.links].map((one) => one.path)];
   const wanted = { layout: layout.kind, paths: paths.sort(), yielding: sorted(layout.yieldingLinks) };
-  const { layout: kind, paths: present = [], yielding = [] } = manifest ?? {};
+  const { layout: kind, paths: present = [], yielding = [], going = [] } = manifest ?? {};
+  // a crash kept what the last switch replaced from going
+  if (going.length > 0) return false;
   if (!isDeepStrictEqual({ layout: kind, paths: present.sort(), yielding: sorted(yielding) }, wanted)) return false;
   const all = (path_: string): string => path.join(directory, path_);
   if (!layout.directories.every((one) => statsOf(all(one))?.isDirectory())) return false;

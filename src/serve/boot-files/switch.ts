@@ -4,13 +4,14 @@ import { hasCode, messageOf, UserError } from '../../errors.ts';
 import { syncDirectory } from '../../system/durable.ts';
 import { exchange as exchangePaths } from '../../system/posix.ts';
 import { bootError } from './boot-error.ts';
-import { entriesBelow, removeIfEmpty, statsOf, syncTree } from './directory-tree.ts';
+import { removeIfEmpty, statsOf, syncTree } from './directory-tree.ts';
 import { type Layout, MANIFEST } from './layout.ts';
-import { oursIn, readManifest } from './manifest.ts';
+import { oursIn, readManifest, writeManifest } from './manifest.ts';
 import { removeNext } from './next.ts';
 import { carryOwnFiles, makeYieldingLinks } from './own-files.ts';
-import { applyPiecewise, saveByLinks } from './piecewise.ts';
+import { applyPiecewise, onlyIn, removePaths, saveByLinks, unchangedSince } from './piecewise.ts';
 import { asideOf, type BootPlan, savedOf } from './plan.ts';
+import { removePassing, replaceByLink } from './replace.ts';
 import { makeTopLinks, undoTopLinks } from './top-links.ts';
 
 /** How a directory was switched, and the admin's files that the new one lacks (kernels without modules, for example). */
@@ -25,7 +26,8 @@ export type Exchange = (one: string, other: string) => void;
 /**
  * Gives clients the next directory in place of the present one, at once where the file system can do so. The admin's own
  * files are in both. The former directory stays until `removeFormer`. Where the file system cannot exchange, each file is
- * replaced by itself: none is torn, but a client that has read a link may find that its target has just gone.
+ * replaced by itself: none is torn, and what only the former directory had stays in it until `removeFormer`, for a client
+ * that has just read a link to it.
  * @throws UserError when that cannot be; `undoSwitch` then brings the former state back
  */
 export function switchBootDirectory(plan: BootPlan, layout: Layout, exchange: Exchange = exchangePaths): Switched {
@@ -40,7 +42,7 @@ export function switchBootDirectory(plan: BootPlan, layout: Layout, exchange: Ex
 
 /**
  * Brings back what was there before the plan, whatever of it has been done; may be repeated. What the admin has written
- * meanwhile stays.
+ * meanwhile stays. Where directories cannot be exchanged, what is taken back is gone at once.
  * @throws UserError when the former state is gone or the directory cannot be written to
  */
 export function undoSwitch(plan: BootPlan, exchange: Exchange = exchangePaths): void {
@@ -56,8 +58,12 @@ export function undoSwitch(plan: BootPlan, exchange: Exchange = exchangePaths): 
   }
 }
 
-/** Removes the former directory. From here on there is no undo: call it when nothing can fail any more. */
+/**
+ * Removes the former directory. From here on there is no undo: call it when nothing can fail any more. May be repeated
+ * after a crash.
+ */
 export function removeFormer(plan: BootPlan): void {
+  if (fs.existsSync(savedOf(plan))) removeGoing(plan);
   for (const former of [asideOf(plan), savedOf(plan)]) {
     if (!fs.existsSync(former)) continue;
     // never half of it under a name that an undo looks for
@@ -65,6 +71,27 @@ export function removeFormer(plan: BootPlan): void {
     fs.renameSync(former, gone);
     fs.rmSync(gone, { recursive: true, force: true });
   }
+}
+
+/** What the switch has left in the directory goes, unless someone has put something else there meanwhile. */
+function removeGoing(plan: BootPlan): void {
+  const { directory } = plan;
+  const manifest = readManifest(directory);
+  if (manifest?.id !== plan.id) return;
+  removePassing(directory);
+  const unchanged = unchangedSince(savedOf(plan), directory);
+  removePaths(
+    directory,
+    manifest.going.filter((file) => unchanged.has(file)),
+  );
+  syncTree(directory);
+  // from now on a file of such a name is the admin's; made beside it, where the next run clears what a crash leaves
+  const cleared = `${asideOf(plan)}.cleared`;
+  fs.mkdirSync(cleared, { recursive: true });
+  writeManifest(cleared, { ...manifest, going: [] });
+  replaceByLink(path.join(cleared, MANIFEST), path.join(directory, MANIFEST));
+  syncDirectory(directory);
+  fs.rmSync(cleared, { recursive: true });
 }
 
 /** The directory as it is now was made by this plan. */
@@ -101,7 +128,9 @@ function removeOurs(file: string): void {
 function changePlaces(plan: BootPlan, layout: Layout, exchange: Exchange): Switched {
   const { directory } = plan;
   const aside = asideOf(plan);
-  const rules = { ours: oursIn(directory), taken: oursIn(aside), modules: layout.modules };
+  // of a switch whose `removeFormer` never came
+  const left = readManifest(directory)?.going ?? [];
+  const rules = { ours: new Set([...oursIn(directory), ...left]), taken: oursIn(aside), modules: layout.modules };
   const { inodes, dropped } = carryOwnFiles(directory, aside, rules);
   makeYieldingLinks(aside, layout);
   syncTree(aside);
@@ -147,9 +176,13 @@ function takeOverPiecewise(plan: BootPlan): void {
   const saved = savedOf(plan);
   saveByLinks(plan.directory, saved);
   syncAbove(plan);
-  const before = entriesBelow(saved).map((entry) => entry.path);
-  applyPiecewise(asideOf(plan), plan.directory, before);
-  fs.rmSync(asideOf(plan), { recursive: true, force: true });
+  const aside = asideOf(plan);
+  const manifest = readManifest(aside);
+  if (manifest === null) throw new Error(`internal error: ${aside} has no manifest`);
+  // it comes last, so that the directory says what is going from when it counts as switched
+  writeManifest(aside, { ...manifest, going: onlyIn(saved, aside) });
+  applyPiecewise(aside, plan.directory, []);
+  fs.rmSync(aside, { recursive: true, force: true });
 }
 
 function undoPiecewise(plan: BootPlan): void {
@@ -158,7 +191,8 @@ function undoPiecewise(plan: BootPlan): void {
   const aside = asideOf(plan);
   // in the middle of it some of the files there are ours, and not in the manifest there yet
   const ours = new Set([...oursIn(directory), ...(fs.existsSync(aside) ? oursIn(aside) : [])]);
-  carryOwnFiles(directory, saved, { ours, taken: oursIn(saved), modules: null });
+  const carry = { ours: new Set([...ours, ...unchangedSince(saved, directory)]), taken: oursIn(saved), modules: null };
+  carryOwnFiles(directory, saved, carry);
   applyPiecewise(saved, directory, ours);
   fs.renameSync(saved, `${saved}.gone`);
   fs.rmSync(`${saved}.gone`, { recursive: true, force: true });

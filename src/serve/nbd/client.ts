@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { Bytes } from './bytes.ts';
 import { NbdError, type NbdTrouble } from './nbd-error.ts';
+import { goodbye, Transmission } from './transmission.ts';
 
 export type NbdAddress = { host: string; port: number };
 
@@ -27,10 +28,6 @@ const INFO_EXPORT = 0;
 /** Longer ones are nothing that an option is answered with: names have 4096 bytes at most. */
 const LONGEST_REPLY = 65_536;
 
-const REQUEST_MAGIC = 0x25609513;
-const SIMPLE_REPLY_MAGIC = 0x67446698;
-const COMMAND = { read: 0, disconnect: 2 } as const;
-
 /** "NBD protocol, Option reply types": errors have the highest bit set. */
 const ERRORS: Record<number, NbdTrouble> = {
   2147483650: 'refused',
@@ -41,14 +38,13 @@ const ERRORS: Record<number, NbdTrouble> = {
 /**
  * One connection to an NBD server, by the fixed newstyle negotiation ("NBD protocol, Fixed newstyle negotiation"). It is
  * never made anew by itself: a server opens the file for each connection, and a second one could see another image.
- * Requests are made one after the other.
+ * Options are asked one after the other; reads may overlap.
  */
 export class NbdClient {
   readonly #socket: net.Socket;
   readonly #bytes: Bytes;
   readonly #release: () => void;
-  #phase: 'options' | 'transmission' = 'options';
-  #cookie = 0n;
+  #transmission: Transmission | undefined;
 
   private constructor(socket: net.Socket, options: NbdOptions) {
     this.#socket = socket;
@@ -100,36 +96,38 @@ export class NbdClient {
       opened = { size: Number(reply.data.readBigUInt64BE(2)), flags: reply.data.readUInt16BE(10) };
     }
     if (opened === undefined) throw new NbdError('protocol', `the server opened ${name} without saying its size`);
-    this.#phase = 'transmission';
+    this.#transmission = new Transmission(this.#socket, this.#bytes);
     return opened;
   }
 
   /**
-   * Bytes of the opened export (NBD_CMD_READ, simple reply).
+   * Bytes of the opened export. May be called again before the first has its answer: the server works on all of them.
    * @param length 32 MiB at most, which every server takes
-   * @throws NbdError; `failed` when the server could not read them
+   * @throws NbdError; `failed` when the server could not read them, and other reads go on
    */
-  async read(offset: number, length: number): Promise<Buffer> {
-    const cookie = ++this.#cookie;
-    this.#socket.write(request(COMMAND.read, cookie, offset, length));
-    const head = await this.#bytes.take(16);
-    if (head.readUInt32BE(0) !== SIMPLE_REPLY_MAGIC || head.readBigUInt64BE(8) !== cookie) {
-      throw new NbdError('protocol', 'the server answered a read with something else');
-    }
-    const error = head.readUInt32BE(4);
-    if (error !== 0) {
-      throw new NbdError('failed', `the server cannot read ${length} bytes at ${offset}: error ${error}`);
-    }
-    return this.#bytes.take(length);
+  read(offset: number, length: number): Promise<Buffer> {
+    return this.#opened().read(offset, length);
+  }
+
+  /**
+   * The first `size` bytes of the opened export in order, in pieces of 1 MiB with 8 reads under way.
+   * @throws NbdError as `read` does; the connection is of no more use then
+   */
+  pieces(size: number): AsyncGenerator<Buffer> {
+    return this.#opened().pieces(size);
   }
 
   /** Says goodbye (NBD_CMD_DISC, NBD_OPT_ABORT) and closes. May be called twice. */
   close(): void {
     this.#release();
     if (this.#socket.destroyed) return;
-    const goodbye =
-      this.#phase === 'options' ? option(OPTION.abort, Buffer.alloc(0)) : request(COMMAND.disconnect, 0n, 0, 0);
-    this.#socket.end(goodbye, () => this.#socket.destroy());
+    const last = this.#transmission === undefined ? option(OPTION.abort, Buffer.alloc(0)) : goodbye();
+    this.#socket.end(last, () => this.#socket.destroy());
+  }
+
+  #opened(): Transmission {
+    if (this.#transmission === undefined) throw new Error('internal error: no export is open on this connection');
+    return this.#transmission;
   }
 
   async #greet(): Promise<void> {
@@ -173,16 +171,6 @@ function option(code: number, data: Buffer): Buffer {
   head.writeUInt32BE(code, 8);
   head.writeUInt32BE(data.length, 12);
   return Buffer.concat([head, data]);
-}
-
-function request(command: number, cookie: bigint, offset: number, length: number): Buffer {
-  const head = Buffer.alloc(28);
-  head.writeUInt32BE(REQUEST_MAGIC, 0);
-  head.writeUInt16BE(command, 6);
-  head.writeBigUInt64BE(cookie, 8);
-  head.writeBigUInt64BE(BigInt(offset), 16);
-  head.writeUInt32BE(length, 24);
-  return head;
 }
 
 function connected({ host, port }: NbdAddress, { timeout, signal }: NbdOptions): Promise<net.Socket> {

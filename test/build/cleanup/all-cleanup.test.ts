@@ -273,6 +273,13 @@ describe("the server's own programs", () => {
     expect(fs.readdirSync(inView('mnt'))).toEqual([]);
   });
 
+  it('that others than root could change is refused', async () => {
+    write(path.join(siteDirectory, 'any'), script(['touch "$1/ran"']), 0o755);
+    fs.chmodSync(path.join(siteDirectory, 'any'), 0o777);
+    await expect(clean()).rejects.toThrow(`cannot run ${siteDirectory}/any: it can be changed by everyone`);
+    expect(fs.existsSync(inView('ran'))).toBe(false);
+  });
+
   it('that fail end the cleanup with their name', async () => {
     write(path.join(siteDirectory, 'fails'), script(['echo why >&2; exit 3']), 0o755);
     await expect(clean()).rejects.toThrow(`cannot finish ${siteDirectory}/fails: it ended with status 3: why`);

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeNext } from '../../../src/serve/boot-files/next.ts';
-import { type BootPlan, bootPlan } from '../../../src/serve/boot-files/plan.ts';
+import { asideOf, type BootPlan, bootPlan, savedOf } from '../../../src/serve/boot-files/plan.ts';
 import { type Exchange, removeFormer, switchBootDirectory, undoSwitch } from '../../../src/serve/boot-files/switch.ts';
 import { exchange } from '../../../src/system/posix.ts';
 import { withPowerCut } from './power-cut.ts';
@@ -101,6 +101,45 @@ describe.each(Object.keys(STARTS))('from %s', (start) => {
       }
     }
   });
+
+  it.each(Object.keys(WAYS))(
+    '%s: removeFormer ends what a crash of it left, and until the former state is gone undo brings it back',
+    async (way) => {
+      await STARTS[start]?.();
+      const before = contentsOf(site.tftp);
+      const saved = path.join(site.directory, 'start');
+      fs.cpSync(site.tftp, saved, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+      const whole = (await switchWithCut(way, Number.POSITIVE_INFINITY)).plan;
+      removeFormer(whole);
+      const after = seen();
+      let undone = 0;
+      for (let at = 1, outcome = 'cut'; outcome === 'cut'; at++) {
+        for (const end of ['undo', 'repeat']) {
+          fs.rmSync(site.tftp, { recursive: true });
+          fs.cpSync(saved, site.tftp, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+          const { plan } = await switchWithCut(way, Number.POSITIVE_INFINITY);
+          outcome = await withPowerCut(at, () => removeFormer(plan));
+          expectClientsServed();
+          const hasFormer = [asideOf(plan), savedOf(plan)].some((former) => fs.existsSync(former));
+          if (end === 'undo' && hasFormer) {
+            undone += 1;
+            undoSwitch(plan, wayOf(way));
+            expect(contentsOf(site.tftp), `removeFormer cut at change ${at}, then undo`).toEqual(before);
+          } else {
+            removeFormer(plan);
+            expect(seen(), `removeFormer cut at change ${at}, then repeated`).toEqual(after);
+          }
+        }
+      }
+      expect(undone > 0).toBe(start !== 'nothing');
+    },
+  );
+
+  /** What clients see; what waits beside it for the next run to clear does not count. */
+  function seen(): Record<string, string> {
+    const all = Object.entries(contentsOf(site.tftp));
+    return Object.fromEntries(all.filter(([name]) => !/(^|\/)\.(ltsp-autoimage\.json|amd64\.boot-.*)$/.test(name)));
+  }
 
   async function switchWithCut(way: string, at: number): Promise<{ plan: BootPlan; cut: string }> {
     const { plan, boot, layout } = await prepared(site);

@@ -104,7 +104,7 @@ it('nothing of a file that boot/ only links to is served', async () => {
 });
 
 describe.each(WAYS)('switched %s', (_, way) => {
-  it('the directory has the new kernels, less those that are gone, and undo brings back the former ones', async () => {
+  it('the directory has the new kernels, and undo brings back the former ones', async () => {
     const first = await publish(way);
     removeFormer(first.plan);
     const before = contentsOf(site.tftp);
@@ -120,11 +120,24 @@ describe.each(WAYS)('switched %s', (_, way) => {
       'initrd.img-amd64': '→ initrd.img-6.1.0-3-amd64',
       'initrd.img-6.1.0-2-amd64': 'initrd made anew',
     });
-    expect(Object.keys(after).filter((name) => name.includes('6.1.0-1'))).toEqual([]);
     undoSwitch(plan, way);
     expect(contentsOf(site.tftp)).toEqual(before);
     undoSwitch(plan, way);
     expect(contentsOf(site.tftp)).toEqual(before);
+  });
+
+  it('kernels that the image has no more are gone with the former directory', async () => {
+    await publish(way);
+    for (const name of ['vmlinuz', 'initrd.img', 'config', 'System.map']) {
+      fs.rmSync(path.join(site.image, `boot/${name}-6.1.0-1-amd64`));
+    }
+    const { plan, live } = await publish(way);
+    removeFormer(plan);
+    expect(visibleIn(live)).toEqual(
+      Object.fromEntries(Object.entries(REFERENCE).filter(([name]) => !name.includes('6.1.0-1'))),
+    );
+    removeFormer(plan);
+    expect(fs.readdirSync(path.join(site.tftp, 'ltsp'))).toEqual(['amd64']);
   });
 
   it("the admin's own files are there afterwards, as the same files, with mode and owner of directories", async () => {
@@ -178,7 +191,7 @@ describe.each(WAYS)('switched %s', (_, way) => {
     const job = await prepared(site);
     await makeNext(job.plan, job.boot, job.layout);
     const { dropped } = switchBootDirectory(job.plan, job.layout, way);
-    expect(visibleIn(live)).toEqual({ ...REFERENCE, 'lts.conf': 'x', 'memtest86+': 'x' });
+    expect(visibleIn(live)).toMatchObject({ ...REFERENCE, 'lts.conf': 'x', 'memtest86+': 'x' });
     expect(dropped.sort()).toEqual([
       'config-5.10.0-1-amd64',
       'initrd.img-5.10.0-1-amd64',
@@ -188,6 +201,9 @@ describe.each(WAYS)('switched %s', (_, way) => {
     ]);
     undoSwitch(job.plan, way);
     expect(contentsOf(site.tftp)).toEqual(before);
+    const { plan } = await publish(way);
+    removeFormer(plan);
+    expect(visibleIn(live)).toEqual({ ...REFERENCE, 'lts.conf': 'x', 'memtest86+': 'x' });
   });
 
   it("the admin's pxelinux.cfg/default stays, also when it takes the place of our link later", async () => {
@@ -202,7 +218,8 @@ describe.each(WAYS)('switched %s', (_, way) => {
   it('our link pxelinux.cfg/default goes when the image has no pxelinux.cfg/ltsp any more', async () => {
     await publish(way);
     fs.rmSync(path.join(site.image, 'boot/pxelinux.cfg'), { recursive: true });
-    const { live } = await publish(way);
+    const { plan, live } = await publish(way);
+    removeFormer(plan);
     expect(Object.keys(visibleIn(live)).filter((name) => name.startsWith('pxelinux.cfg'))).toEqual([]);
   });
 
@@ -238,6 +255,47 @@ describe.each(WAYS)('switched %s', (_, way) => {
     expect(fs.readlinkSync(path.join(site.tftp, 'yaboot.conf'))).toBe('ltsp/amd64/yaboot.conf');
     undoSwitch(plan, way);
     expect(fs.readlinkSync(path.join(site.tftp, 'yaboot.conf'))).toBe('elsewhere');
+  });
+});
+
+describe('switched file by file, what only the former directory had', () => {
+  const OLD = { 'vmlinuz-5.10.0-1-amd64': 'old', 'initrd.img-5.10.0-1-amd64': 'old' };
+  const live = (): string => path.join(site.tftp, 'ltsp/amd64');
+  beforeEach(() => write(live(), OLD));
+
+  it('stays until removeFormer, for a client that has just read a link to it', async () => {
+    const { plan } = await publish(impossible);
+    expect(visibleIn(live())).toEqual({ ...REFERENCE, ...OLD });
+    removeFormer(plan);
+    expect(visibleIn(live())).toEqual(REFERENCE);
+  });
+
+  it.each(WAYS)('is gone after the next switch %s, where a crash kept removeFormer away', async (_, next) => {
+    await publish(impossible);
+    const { plan } = await publish(next);
+    undoSwitch(plan, next);
+    expect(visibleIn(live())).toEqual({ ...REFERENCE, ...OLD });
+    const job = await prepared(site);
+    await makeNext(job.plan, job.boot, job.layout);
+    expect(switchBootDirectory(job.plan, job.layout, next).dropped).toEqual([]);
+    removeFormer(job.plan);
+    expect(visibleIn(live())).toEqual(REFERENCE);
+  });
+
+  it("is the admin's own as soon as somebody puts a file of that name there", async () => {
+    const { plan } = await publish(impossible);
+    write(live(), { 'vmlinuz-5.10.0-1-amd64~': 'mine' });
+    fs.renameSync(path.join(live(), 'vmlinuz-5.10.0-1-amd64~'), path.join(live(), 'vmlinuz-5.10.0-1-amd64'));
+    removeFormer(plan);
+    write(live(), { 'initrd.img-5.10.0-1-amd64': 'mine too' });
+    expect(visibleIn(live())).toEqual({
+      ...REFERENCE,
+      ...{ 'vmlinuz-5.10.0-1-amd64': 'mine', 'initrd.img-5.10.0-1-amd64': 'mine too' },
+    });
+    // kernels without modules stay away all the same when the next directory takes its place
+    write(site.image, { 'lib/modules/5.10.0-1-amd64/modules.dep': '' });
+    removeFormer((await publish(impossible)).plan);
+    expect(visibleIn(live())).toMatchObject({ 'vmlinuz-5.10.0-1-amd64': 'mine' });
   });
 });
 
@@ -306,6 +364,11 @@ it('a mount point is switched file by file', async () => {
     expect(visibleIn(live)).toEqual({ ...REFERENCE, 'lts.conf': 'x' });
     undoSwitch(job.plan);
     expect(contentsOf(live)).toEqual({ 'lts.conf': 'x' });
+    // what is saved is a copy there, not a hard link
+    write(live, { 'vmlinuz-5.10.0-1-amd64': 'old' });
+    fs.symlinkSync('vmlinuz-5.10.0-1-amd64', path.join(live, 'vmlinuz-686'));
+    removeFormer((await publish()).plan);
+    expect(visibleIn(live)).toEqual({ ...REFERENCE, 'lts.conf': 'x' });
   } finally {
     execFileSync('umount', [live]);
   }
