@@ -4,6 +4,7 @@ import type { Kernel } from '../serve/boot-files/kernels.ts';
 import { planBootDirectory } from '../serve/boot-files/layout.ts';
 import { initProblem } from './boot-chain/init.ts';
 import { type InitrdLook, lookIntoInitrd } from './boot-chain/initrd.ts';
+import type { InitrdMemory } from './boot-chain/initrd-memory.ts';
 import { kernelProblems } from './boot-chain/kernel.ts';
 import type { BootProblem } from './boot-chain/problem.ts';
 
@@ -14,18 +15,27 @@ export { type BootProblem, describe } from './boot-chain/problem.ts';
  * the network, and init. Nothing is run; links are followed inside the image only, and nothing but regular files is
  * opened. Programs that unpack the initrd run confined.
  * @param root the image's root directory, mounted
+ * @param memory of initrds that were looked into before
  * @returns by kernel, lowest version first
  * @throws CancelledError; an error with `code` as of node:fs when the image cannot be read
  */
-export async function findBootProblems(root: string, signal?: AbortSignal): Promise<BootProblem[]> {
+export async function findBootProblems(
+  root: string,
+  signal?: AbortSignal,
+  memory?: InitrdMemory,
+): Promise<BootProblem[]> {
   const init = initProblem(root);
   return [
     ...(init === null ? [] : [{ severity: 'broken', kind: 'init', why: init } as const]),
-    ...(await problemsOfKernels(root, signal)),
+    ...(await problemsOfKernels(root, signal, memory)),
   ];
 }
 
-async function problemsOfKernels(root: string, signal: AbortSignal | undefined): Promise<BootProblem[]> {
+async function problemsOfKernels(
+  root: string,
+  signal: AbortSignal | undefined,
+  memory: InitrdMemory | undefined,
+): Promise<BootProblem[]> {
   let boot: Boot;
   try {
     boot = await readBoot(root, signal);
@@ -47,7 +57,9 @@ async function problemsOfKernels(root: string, signal: AbortSignal | undefined):
 
   /** Kernels may share an initrd. */
   function look(file: string): Promise<InitrdLook> {
-    const found = looks.get(file) ?? lookIntoInitrd(root, `boot/${file}`, signal);
+    const initrd = `boot/${file}`;
+    const lookNow = (): Promise<InitrdLook> => lookIntoInitrd(root, initrd, signal);
+    const found = looks.get(file) ?? memory?.recall(root, initrd, lookNow, signal) ?? lookNow();
     looks.set(file, found);
     return found;
   }

@@ -49,6 +49,7 @@ export function imageChecks(subject: ImageSubject, tools: CheckTools): Check[] {
   const { file, recorded, made } = subject;
   const { settings, tree, contents, image, config } = tools;
   const { required, secrets, bootChain, content: extent } = settings;
+  const bootFaultsIn = bootFaults.bind(null, path.join(config.paths.state, 'initrds'));
   const digest = recorded === null ? [] : [diskDigestCheck(file, recorded.digest)];
   const content = made === null ? [] : [contentCheck({ image, manifestFile: made.manifestFile, tree })];
   const bytes =
@@ -61,7 +62,7 @@ export function imageChecks(subject: ImageSubject, tools: CheckTools): Check[] {
     ...content,
     ...bytes,
     ...strictCheck('secrets', secrets, image, secretFaults, 'no secrets in well-known places'),
-    ...strictCheck('boot chain', bootChain, image, bootFaults, 'kernel, modules, initrd and init fit each other'),
+    ...strictCheck('boot chain', bootChain, image, bootFaultsIn, 'kernel, modules, initrd and init fit each other'),
     ...nbdCheck(subject, tools),
     ...siteCheck(subject, tools, path.join(config.root, '/etc/ltsp/autoimage.d/check')),
     ...bootCheck(subject, tools),
