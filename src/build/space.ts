@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { UserError } from '../errors.ts';
+import { removedButOpen } from '../serve/open-images.ts';
 import type { Compression } from './compression.ts';
 
 /** The last image of the same chroot. */
@@ -42,9 +43,16 @@ export function requireSpace(name: string, directory: string, needed: number): v
   const free = freeSpace(directory);
   if (free >= needed) return;
   const words = `about ${Math.ceil(needed / MEGABYTE)} MB needed in ${directory}, ${Math.floor(free / MEGABYTE)} MB free`;
-  throw new UserError(
-    `cannot build ${name}: ${words} (make room there; generations that nobody uses have been removed already)`,
-  );
+  const hint = 'make room there; generations that nobody uses have been removed already';
+  throw new UserError(`cannot build ${name}: ${words}${heldWords(directory)} (${hint})`);
+}
+
+/** Room that comes by itself. */
+function heldWords(directory: string): string {
+  const { files, bytes } = removedButOpen(directory);
+  if (files === 0) return '';
+  const what = files === 1 ? 'a removed image that is' : `${files} removed images that are`;
+  return `, ${Math.floor(bytes / MEGABYTE)} MB held by ${what} still in use (restart the clients that run on it)`;
 }
 
 function freeSpace(directory: string): number {

@@ -14,12 +14,18 @@ export async function history(
     if (options.json === true) process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
     else if (entries.length === 0) process.stdout.write('nothing has happened yet\n');
     else
-      for (const { at, event, message } of entries)
-        process.stdout.write(`${local(at)}  ${event.padEnd(9)}  ${printable(message)}\n`);
+      for (const { at, event, message, clients = [] } of entries)
+        process.stdout.write(`${local(at)}  ${event.padEnd(9)}  ${printable(`${message}${onIt(clients)}`)}\n`);
     return 0;
   } finally {
     await close();
   }
+}
+
+function onIt(clients: readonly string[]): string {
+  if (clients.length === 0) return '';
+  const are = clients.length === 1 ? '1 client runs' : `${clients.length} clients run`;
+  return `; ${are} on it now: ${clients.join(', ')}`;
 }
 
 /** An ISO time as `2026-01-31 05:30`, in the machine's time zone. */

@@ -12,6 +12,7 @@ import type { Clock } from '../system/clock.ts';
 import { Turns } from '../system/turns.ts';
 import { Caretaker } from './caretaker.ts';
 import { chrootStatus } from './chroot-status.ts';
+import { clientsByName } from './image-clients.ts';
 import type { ImagesLock } from './images-lock.ts';
 import type { JobQueue } from './queue.ts';
 
@@ -89,15 +90,27 @@ export class Caretakers implements Control {
 
   async status(): Promise<Status> {
     const site = this.#parts.site();
-    const cared = this.all.map((caretaker) => chrootStatus(site, caretaker.chroot, caretaker.activity));
     const gone = imageNames(site).filter((name) => !this.#byName.has(name));
-    const absent = gone.map((name): ChrootStatus => chrootStatus(site, { name, path: '' }, { kind: 'absent' }));
+    const clients = clientsByName(site, [...this.#byName.keys(), ...gone]);
+    const cared = this.all.map(({ chroot, activity }) =>
+      chrootStatus(site, chroot, activity, clients.get(chroot.name)),
+    );
+    const absent = gone.map(
+      (name): ChrootStatus => chrootStatus(site, { name, path: '' }, { kind: 'absent' }, clients.get(name)),
+    );
     const chroots = [...cared, ...absent].sort((a, b) => (a.name < b.name ? -1 : 1));
     return { ...this.#parts.head(), chroots };
   }
 
   async history(name?: string): Promise<HistoryEntry[]> {
-    return readHistory(this.#parts.site().config.paths, name);
+    const site = this.#parts.site();
+    const entries = readHistory(site.config.paths, name);
+    const clients = clientsByName(site, [...new Set(entries.map((entry) => entry.name))]);
+    return entries.map((entry) => {
+      const on =
+        clients.get(entry.name)?.filter(({ image }) => entry.event === 'published' && image === entry.id) ?? [];
+      return on.length === 0 ? entry : { ...entry, clients: on.map(({ address }) => address) };
+    });
   }
 
   /** @throws UserError when there is no chroot, and something that should be one */

@@ -1,6 +1,6 @@
 import type { Chroot } from '../chroot/chroot.ts';
 import { messageOf } from '../errors.ts';
-import type { ChrootStatus, ImageStatus } from '../report/status.ts';
+import type { ChrootStatus, ClientStatus, ImageStatus } from '../report/status.ts';
 import type { Site } from '../steps/site.ts';
 import { type ChrootState, readChrootState } from '../store/chroot-state.ts';
 import type { Generation } from '../store/generation.ts';
@@ -12,15 +12,24 @@ import type { Activity } from './caretaker.ts';
  * What `status` says of one chroot: what is on disk, and what its caretaker does. Where the disk cannot be read that is
  * what it says: the other chroots have their status all the same.
  */
-export function chrootStatus(site: Site, chroot: Chroot, activity: Activity | { kind: 'absent' }): ChrootStatus {
+export function chrootStatus(
+  site: Site,
+  chroot: Chroot,
+  activity: Activity | { kind: 'absent' },
+  clients: ClientStatus[] = [],
+): ChrootStatus {
   try {
-    return statusOnDisk(site, chroot, activity);
+    return { ...statusOnDisk(site, chroot, activity), clients };
   } catch (error) {
-    return { ...chroot, current: null, previous: null, state: 'waiting', reason: messageOf(error) };
+    return { ...chroot, current: null, previous: null, clients, state: 'waiting', reason: messageOf(error) };
   }
 }
 
-function statusOnDisk(site: Site, chroot: Chroot, activity: Activity | { kind: 'absent' }): ChrootStatus {
+function statusOnDisk(
+  site: Site,
+  chroot: Chroot,
+  activity: Activity | { kind: 'absent' },
+): Omit<ChrootStatus, 'clients'> {
   const { paths } = site.config;
   const { name, path } = chroot;
   const links = readLinks(paths, name);

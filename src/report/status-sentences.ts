@@ -10,7 +10,7 @@ const DAY = 86_400_000;
  * @param now milliseconds since the epoch
  */
 export function statusSentences({ daemon, config, chroots }: Status, now: number): string[] {
-  const sentences = [imagesSentence(chroots, now)];
+  const sentences = [imagesSentence(chroots, now), ...clientsSentence(chroots, now)];
   if (!config.ok) {
     const why = config.error === undefined ? '' : `: ${config.error}`;
     sentences.push(`The former config stays in force, the present one was refused${why}`);
@@ -33,6 +33,21 @@ function imagesSentence(chroots: readonly ChrootStatus[], now: number): string {
   const counts = [...counted(notable)].map(([what, count]) => `${count} ${what}`);
   const current = present.length - notable.length;
   return `${current} of ${present.length} images ${current === 1 ? 'is' : 'are'} current: ${counts.join(', ')}.`;
+}
+
+/** Clients stay on the image they came up with until they restart. */
+function clientsSentence(chroots: readonly ChrootStatus[], now: number): string[] {
+  const clients = chroots.flatMap((chroot) =>
+    chroot.clients.map((client) => ({ ...client, isOld: client.image !== chroot.current?.id })),
+  );
+  if (clients.length === 0) return [];
+  const all = clients.length === 1 ? '1 client runs' : `${clients.length} clients run`;
+  const old = clients.filter(({ isOld }) => isOld);
+  if (old.length === 0) return [`${all}.`];
+  const [{ image, builtAt } = { image: '', builtAt: '' }] = old;
+  const same = builtAt !== '' && old.every((one) => one.image === image);
+  const which = same ? `the image of ${describeDay(builtAt, now)}` : 'older images';
+  return [`${all}, ${old.length} still on ${which}.`];
 }
 
 function chrootSentence(chroot: ChrootStatus, now: number): string {

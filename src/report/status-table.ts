@@ -3,7 +3,7 @@ import { printable } from './printable.ts';
 import type { ChrootStatus, Rendering } from './status.ts';
 import { type Row, table } from './table.ts';
 
-const HEADER: Row = { cells: ['NAME', 'STATE', 'AGE', 'SIZE'], text: 'REASON' };
+const HEADER: Row = { cells: ['NAME', 'STATE', 'AGE', 'SIZE', 'CLIENTS'], text: 'REASON' };
 const STATE_COLUMN = 1;
 
 /** SGR codes of ECMA-48: green, yellow, red, faint. */
@@ -17,7 +17,7 @@ const COLOUR: Record<string, number> = {
   absent: 2,
 };
 
-/** One row for each chroot: the age and size of the image that clients get, and why things are as they are. */
+/** One row for each chroot: the age and size of the image that clients get, how many run, and why things are so. */
 export function statusTable(chroots: readonly ChrootStatus[], { now, width, colour }: Rendering): string[] {
   const paint = (cell: string, column: number): string => {
     const code = column === STATE_COLUMN && colour === 'colour' ? COLOUR[cell] : undefined;
@@ -31,10 +31,13 @@ export function statusTable(chroots: readonly ChrootStatus[], { now, width, colo
   );
 }
 
-function rowOf({ name, state, reason, current, hold, progress }: ChrootStatus, now: number): Row {
+function rowOf({ name, state, reason, current, clients, hold, progress }: ChrootStatus, now: number): Row {
   const age = current === null || current.builtAt === '' ? '-' : humanAge(now - Date.parse(current.builtAt));
   const size = current === null ? '-' : humanSize(current.size);
   const shown = state === 'current' && hold !== undefined ? 'held' : state;
   const percents = typeof progress?.percent === 'number' ? ` ${Math.floor(progress.percent)} %` : '';
-  return { cells: [printable(name), shown, age, size], text: printable(`${reason}${percents}`) };
+  return {
+    cells: [printable(name), shown, age, size, String(clients.length)],
+    text: printable(`${reason}${percents}`),
+  };
 }

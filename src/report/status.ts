@@ -15,6 +15,17 @@ const imageStatus = z.object({
   builder: z.string(),
 });
 
+const clientStatus = z.object({
+  /** The generation that the client runs on; `removed` for one that is not there any more. */
+  image: z.string(),
+  /** ISO 8601, UTC: when that was built; empty where nobody knows. */
+  builtAt: z.string(),
+  /** IPv4 or IPv6. */
+  address: z.string(),
+  /** ISO 8601, UTC: when it connected. */
+  since: z.string(),
+});
+
 const chrootStatus = z.object({
   name: z.string(),
   path: z.string(),
@@ -24,6 +35,8 @@ const chrootStatus = z.object({
   progress: z.object({ text: z.string(), percent: z.number().nullable() }).exactOptional(),
   current: imageStatus.nullable(),
   previous: imageStatus.nullable(),
+  /** Those that run on its images over nbd-server. */
+  clients: z.array(clientStatus),
   /** Set while nothing is published until `release` or `build`. */
   hold: z.object({ since: z.string(), reason: z.string() }).exactOptional(),
   /** ISO 8601: when a waiting chroot is looked at again. */
@@ -45,6 +58,7 @@ export const statusSchema = z.object({
 
 export type Status = z.infer<typeof statusSchema>;
 export type ChrootStatus = z.infer<typeof chrootStatus>;
+export type ClientStatus = z.infer<typeof clientStatus>;
 export type ImageStatus = z.infer<typeof imageStatus>;
 
 export type Rendering = {

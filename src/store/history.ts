@@ -19,6 +19,8 @@ const schema = z.object({
   size: z.exactOptional(z.number()),
   /** Milliseconds by step. */
   took: z.exactOptional(z.record(z.string(), z.number())),
+  /** Addresses of the clients that run on it now; never in the file, only where history is told. */
+  clients: z.exactOptional(z.array(z.string())),
   /** Against the generation before; by package name with `:arch`. */
   packages: z.exactOptional(
     z.object({

@@ -19,6 +19,7 @@ function chroot(name: string, some: Partial<ChrootStatus> = {}): ChrootStatus {
     reason,
     current: image(5 * HOUR),
     previous: null,
+    clients: [],
     ...some,
   };
 }
@@ -49,12 +50,29 @@ describe('renderStatus', () => {
     ).toMatchInlineSnapshot(`
       "All 3 images are current.
 
-      NAME   STATE    AGE   SIZE    REASON
-      amd64  current  5 h   812 MB  nothing changed since it was built
-      i386   current  5 h   812 MB  nothing changed since it was built
-      lab-2  current  40 d  812 MB  nothing changed since it was built
+      NAME   STATE    AGE   SIZE    CLIENTS  REASON
+      amd64  current  5 h   812 MB  0        nothing changed since it was built
+      i386   current  5 h   812 MB  0        nothing changed since it was built
+      lab-2  current  40 d  812 MB  0        nothing changed since it was built
       "
     `);
+  });
+
+  it('says how many clients run, and how many of them on an older image', () => {
+    const client = {
+      image: '20251127T043000Z',
+      builtAt: image(0).builtAt,
+      address: '10.0.0.5',
+      since: image(0).builtAt,
+    };
+    const tuesday = new Date(2025, 10, 25, 9, 0).toISOString();
+    const old = { ...client, image: '20251125T080000Z', builtAt: tuesday };
+    const sentences = (...clients: ChrootStatus['clients']): string | undefined =>
+      show(status(chroot('amd64', { clients }))).split('\n')[1];
+    expect(sentences(client)).toBe('1 client runs.');
+    expect(sentences(client, client, old)).toBe('3 clients run, 1 still on the image of Tuesday.');
+    expect(sentences(old, { ...old, image: 'removed', builtAt: '' })).toBe('2 clients run, 2 still on older images.');
+    expect(sentences()).toBe('');
   });
 
   it('names the only chroot', () => {
@@ -65,9 +83,9 @@ describe('renderStatus', () => {
     expect(show(status(rejected, chroot('i386')))).toMatchInlineSnapshot(`
       "amd64: the last change was rejected; the image of Tuesday is live.
 
-      NAME   STATE        AGE  SIZE    REASON
-      amd64  quarantined  2 d  812 MB  sbin/init is missing
-      i386   current      5 h  812 MB  nothing changed since it was built
+      NAME   STATE        AGE  SIZE    CLIENTS  REASON
+      amd64  quarantined  2 d  812 MB  0        sbin/init is missing
+      i386   current      5 h  812 MB  0        nothing changed since it was built
       "
     `);
   });
@@ -76,8 +94,8 @@ describe('renderStatus', () => {
     expect(show(status(building))).toMatchInlineSnapshot(`
       "i386: a new image is being built; the image of today 07:00 is live.
 
-      NAME  STATE     AGE  SIZE    REASON
-      i386  building  5 h  812 MB  building the image 42 %
+      NAME  STATE     AGE  SIZE    CLIENTS  REASON
+      i386  building  5 h  812 MB  0        building the image 42 %
       "
     `);
   });
@@ -87,8 +105,8 @@ describe('renderStatus', () => {
     expect(show(status(waiting))).toMatchInlineSnapshot(`
       "amd64: waiting for apt-get (pid 1234); the image of today 07:00 is live.
 
-      NAME   STATE    AGE  SIZE    REASON
-      amd64  waiting  5 h  812 MB  waiting for apt-get (pid 1234)
+      NAME   STATE    AGE  SIZE    CLIENTS  REASON
+      amd64  waiting  5 h  812 MB  0        waiting for apt-get (pid 1234)
       "
     `);
   });
@@ -98,8 +116,8 @@ describe('renderStatus', () => {
     expect(show(status(chroot('amd64', { hold, reason: 'on hold: reverted by hand' })))).toMatchInlineSnapshot(`
       "amd64: on hold until you release or build it; the image of today 07:00 is live.
 
-      NAME   STATE  AGE  SIZE    REASON
-      amd64  held   5 h  812 MB  on hold: reverted by hand
+      NAME   STATE  AGE  SIZE    CLIENTS  REASON
+      amd64  held   5 h  812 MB  0        on hold: reverted by hand
       "
     `);
   });
@@ -108,8 +126,8 @@ describe('renderStatus', () => {
     expect(show(status(neverBuilt))).toMatchInlineSnapshot(`
       "arm64: there is no image yet.
 
-      NAME   STATE        AGE  SIZE  REASON
-      arm64  never-built  -    -     there is no image yet
+      NAME   STATE        AGE  SIZE  CLIENTS  REASON
+      arm64  never-built  -    -     0        there is no image yet
       "
     `);
   });
@@ -119,9 +137,10 @@ describe('renderStatus', () => {
     expect(show(status(chroot('amd64'), absent))).toMatchInlineSnapshot(`
       "The image of amd64 is current.
 
-      NAME   STATE    AGE  SIZE    REASON
-      amd64  current  5 h  812 MB  nothing changed since it was built
-      old    absent   5 h  812 MB  there is no such chroot any more; its images stay
+      NAME   STATE    AGE  SIZE    CLIENTS  REASON
+      amd64  current  5 h  812 MB  0        nothing changed since it was built
+      old    absent   5 h  812 MB  0        there is no such chroot any more; its
+                                            images stay
       "
     `);
   });
@@ -130,11 +149,11 @@ describe('renderStatus', () => {
     expect(show(status(rejected, building, neverBuilt, chroot('lab-2')))).toMatchInlineSnapshot(`
       "1 of 4 images is current: 1 rejected, 1 being built, 1 without an image.
 
-      NAME   STATE        AGE  SIZE    REASON
-      amd64  quarantined  2 d  812 MB  sbin/init is missing
-      i386   building     5 h  812 MB  building the image 42 %
-      arm64  never-built  -    -       there is no image yet
-      lab-2  current      5 h  812 MB  nothing changed since it was built
+      NAME   STATE        AGE  SIZE    CLIENTS  REASON
+      amd64  quarantined  2 d  812 MB  0        sbin/init is missing
+      i386   building     5 h  812 MB  0        building the image 42 %
+      arm64  never-built  -    -       0        there is no image yet
+      lab-2  current      5 h  812 MB  0        nothing changed since it was built
       "
     `);
   });
@@ -145,8 +164,8 @@ describe('renderStatus', () => {
     expect(show(status(waiting))).toMatchInlineSnapshot(`
       "amd64: waiting for its turn; the image of another program is live.
 
-      NAME   STATE    AGE  SIZE    REASON
-      amd64  waiting  -    812 MB  waiting for its turn
+      NAME   STATE    AGE  SIZE    CLIENTS  REASON
+      amd64  waiting  -    812 MB  0        waiting for its turn
       "
     `);
   });
@@ -174,13 +193,13 @@ describe('renderStatus', () => {
       being built.
 
       amd64
-        quarantined  2 d  812 MB
+        quarantined  2 d  812 MB  0
         sbin/init is missing
       i386
-        building  5 h  812 MB
+        building  5 h  812 MB  0
         building the image 42 %
       amd64-debian-13-classroom
-        current  5 h  812 MB
+        current  5 h  812 MB  0
         nothing changed since it was built
       "
     `);
@@ -188,12 +207,12 @@ describe('renderStatus', () => {
       "1 of 3 images is current: 1 rejected, 1
       being built.
 
-      NAME   STATE        AGE  SIZE
-      amd64  quarantined  2 d  812 MB
+      NAME   STATE        AGE  SIZE    CLIENTS
+      amd64  quarantined  2 d  812 MB  0
         sbin/init is missing
-      i386   building     5 h  812 MB
+      i386   building     5 h  812 MB  0
         building the image 42 %
-      amd64  current      5 h  812 MB
+      amd64  current      5 h  812 MB  0
         nothing changed since it was built
       "
     `);

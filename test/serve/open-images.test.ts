@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { imagesInUse } from '../../src/serve/open-images.ts';
+import { imagesInUse, removedButOpen } from '../../src/serve/open-images.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -34,6 +34,29 @@ it('a file that a process has open is in use, by whatever name it was opened and
   expect(imagesInUse(files)).toEqual(new Set());
 });
 
+it('the room of removed files that somebody still has open is counted, once for each file', async () => {
+  expect(removedButOpen(directory)).toEqual({ files: 0, bytes: 0 });
+  fs.writeFileSync(at('removed'), 'x'.repeat(100_000));
+  fs.writeFileSync(at('kept'), 'x'.repeat(100_000));
+  const { blocks } = fs.statSync(at('removed'));
+  const holder = spawn('sh', [
+    '-c',
+    'exec 3<"$1" 4<"$1" 5<"$2" && echo open && exec cat',
+    'sh',
+    at('removed'),
+    at('kept'),
+  ]);
+  try {
+    await once(holder.stdout, 'data');
+    fs.rmSync(at('removed'));
+    expect(removedButOpen(directory)).toEqual({ files: 1, bytes: blocks * 512 });
+    expect(removedButOpen(`${directory}-other`)).toEqual({ files: 0, bytes: 0 });
+  } finally {
+    holder.stdin.end();
+    await once(holder, 'close');
+  }
+});
+
 it('a mounted image is in use, also when its name has been given to another since', () => {
   fs.mkdirSync(at('tree'));
   fs.mkdirSync(at('mnt'));
@@ -53,7 +76,7 @@ it('a mounted image is in use, also when its name has been given to another sinc
 it('all images count as in use for a program that is not allowed to look', () => {
   fs.writeFileSync(at('image'), 'x');
   fs.chmodSync(directory, 0o755);
-  const program = `import { imagesInUse } from ${JSON.stringify(bundle())};
+  const program = `import { imagesInUse, removedButOpen } from ${JSON.stringify(bundle())};
     process.stdout.write(JSON.stringify([...imagesInUse(${JSON.stringify([at('image'), at('missing')])})]));`;
   fs.writeFileSync(at('program.mjs'), program);
   const privileges = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, at('program.mjs')];
