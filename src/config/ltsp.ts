@@ -40,7 +40,7 @@ export function settingsOfLtsp(variables: ReadonlyMap<string, Assignment>): Vali
   const base = take('BASE', directoryBelowRoot(), (value) => value);
   const tftpDirs = take('TFTP_DIRS', list(absolutePath()), words);
   const tftpBootDir = take('TFTP_BOOT_DIR', pathInside(), (value) => value);
-  const compression = take('COMPRESSION', oneOf('gzip', 'zstd', 'lz4', 'xz', 'lzo'), (value) => value);
+  const compression = take('COMPRESSION', oneOf('auto', 'gzip', 'zstd', 'lz4', 'xz', 'lzo'), (value) => value);
   const exclude = take('EXCLUDE', list(pattern()), words);
   const excludedMounts = take('EXCLUDED_MOUNTS', list(pattern()), (value) => words(value).flatMap(contentOf));
   const noCompress = takeTruth('NO_COMPRESS');

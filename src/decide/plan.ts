@@ -54,7 +54,7 @@ export function plan(facts: Facts): Decision {
 }
 
 function forcedReason({ kind }: Cause): string {
-  return kind === 'trigger' ? 'the flag file asked for it with force' : 'it was asked for with --force';
+  return kind === 'trigger' ? 'the flag file asked for it with force' : 'it was asked for in any case';
 }
 
 function changeReason(causes: readonly Cause[], current: Facts['current']): string {

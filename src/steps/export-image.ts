@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { type ChrootConfig, configOf } from '../config/config.ts';
 import { messageOf } from '../errors.ts';
 import { servedByNfs } from '../serve/image-access.ts';
@@ -34,7 +35,9 @@ export const exportImage = defineStep<Site, RebuildJob, ExportWrite>({
       const server = readNbdServer(job.config);
       if (server.kind === 'unreadable') note(job, 'export.problem', name, unreadable(server));
       const plan = planOf(job, name, job.settings.serve, server);
-      if (plan.kind === 'skip' && plan.because !== 'off') tellOnce(job, name, plan.reason);
+      // who asks for an export has to hear why there is none
+      if (plan.kind === 'skip' && job.settings.serve.nbd === 'on') note(job, 'export.problem', name, plan.reason);
+      else if (plan.kind === 'skip' && plan.because !== 'off') tellOnce(job, name, plan.reason);
       return exportWriteOf(plan);
     } catch (error) {
       note(job, 'export.problem', name, messageOf(error));
@@ -98,6 +101,7 @@ function planOf({ config }: Site, name: string, serve: ChrootConfig['serve'], se
     asked: nbd,
     present: namesInConfDir(nbdConfDir),
     servedByNfs: servedByNfs(config),
+    authfile: fs.existsSync(nbdAuthfile) ? 'there' : 'missing',
   });
 }
 

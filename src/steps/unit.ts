@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { configOf } from '../config/config.ts';
 import { type Boot, readBoot } from '../serve/boot-files/boot.ts';
 import { detectLayout } from '../serve/boot-files/detect.ts';
-import { type Layout, planBootDirectory } from '../serve/boot-files/layout.ts';
+import { type Layout, type LayoutKind, planBootDirectory } from '../serve/boot-files/layout.ts';
 import { makeNext } from '../serve/boot-files/next.ts';
 import { type BootPlace, bootPlaces } from '../serve/boot-files/place.ts';
 import { bootPlan, planSwitch } from '../serve/boot-files/plan.ts';
@@ -109,11 +109,17 @@ async function withBoot(
   const mounted = await mountImage(file, mountPoint, signal);
   try {
     const boot = await readBoot(mounted.root, signal);
-    const kind = layout === 'auto' ? detectLayout(tftpDirs, tftpBootDir, name) : layout;
+    const kind = layout === 'auto' ? layoutOf(detectLayout(tftpDirs, tftpBootDir, name), boot) : layout;
     await use(boot, planBootDirectory(boot, { layout: kind }));
   } finally {
     await mounted.close();
   }
+}
+
+/** Where the site does not tell, an image that LTSP 5 is installed in does: that has a config for pxelinux in boot/. */
+function layoutOf(detected: LayoutKind, { entries }: Boot): LayoutKind {
+  const isLtsp5 = entries.some((entry) => entry.path === 'pxelinux.cfg/ltsp');
+  return detected === 'both' && isLtsp5 ? 'ltsp5' : detected;
 }
 
 async function isUpToDate(place: BootPlace, boot: Boot, layout: Layout, signal: AbortSignal): Promise<boolean> {

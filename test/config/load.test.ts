@@ -141,7 +141,7 @@ describe("LTSP's variables", () => {
     ).toEqual([
       `${SERVER}:2: BASE = "opt/ltsp" is no directory of its own (allowed: an absolute path other than "/")`,
       `${SERVER}:3: TFTP_DIRS = "/a b" is no path (allowed: an absolute one, which begins with "/")`,
-      `${UPDATE}:1: COMPRESSION = "brotli" cannot be used (allowed: "gzip", "zstd", "lz4", "xz", "lzo")`,
+      `${UPDATE}:1: COMPRESSION = "brotli" cannot be used (allowed: "auto", "gzip", "zstd", "lz4", "xz", "lzo")`,
       `${UPDATE}:2: NO_BACKUP = "perhaps" cannot be used (allowed: true, false)`,
       `${TOML}:1: base = 1 is no directory of its own (allowed: an absolute path other than "/")`,
     ]);

@@ -36,8 +36,8 @@ export class Server {
     for (const directory of ['bin', 'sbin', 'etc', 'lib', 'dev', 'proc', 'sys', 'run', 'var/lib/dpkg', 'var/log']) {
       fs.mkdirSync(path.join(chroot, directory), { recursive: true });
     }
-    for (const file of ['bin/true', 'bin/sh', 'sbin/init', 'etc/passwd'])
-      fs.writeFileSync(path.join(chroot, file), 'x\n');
+    for (const file of ['bin/true', 'bin/sh', 'etc/passwd']) fs.writeFileSync(path.join(chroot, file), 'x\n');
+    fs.writeFileSync(path.join(chroot, 'sbin/init'), '#!/bin/sh\n', { mode: 0o755 });
     fs.writeFileSync(path.join(chroot, 'var/lib/dpkg/status'), packageEntry('base', '1'));
     return chroot;
   }

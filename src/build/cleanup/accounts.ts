@@ -17,8 +17,8 @@ export function isPersonId(id: string): boolean {
 
 /**
  * Takes the accounts of people out: their lines, their memberships, and the group that each of them has to itself.
- * Groups that people shared stay, since files and rules may name them. All other lines, also ones in no known format,
- * stay as they are.
+ * Groups that people shared stay, since files and rules may name them, without their passwords. All other lines, also ones
+ * in no known format, stay as they are.
  * @returns the files, the accounts taken out, and those that stay
  */
 export function withoutPeople(files: AccountFiles): { files: AccountFiles; removed: Account[]; kept: Account[] } {
@@ -44,7 +44,9 @@ export function withoutPeople(files: AccountFiles): { files: AccountFiles; remov
       passwd: filtered(files.passwd, isOfSystem),
       shadow: filtered(files.shadow, isOther),
       group: mapped(filtered(files.group, isOtherGroup), (line) => withoutMembers(line, [3], names)),
-      gshadow: mapped(filtered(files.gshadow, isOtherGroup), (line) => withoutMembers(line, [2, 3], names)),
+      gshadow: mapped(filtered(files.gshadow, isOtherGroup), (line) =>
+        withoutPassword(withoutMembers(line, [2, 3], names)),
+      ),
       subuid: filtered(files.subuid, isOtherRange),
       subgid: filtered(files.subgid, isOtherRange),
     },
@@ -85,6 +87,12 @@ function withoutMembers(line: string, columns: readonly number[], names: Readonl
     return others.length === members.length ? field : others.join(',');
   });
   return cleaned.join(':');
+}
+
+/** gshadow(5): what is no hash locks the group's password or leaves it out. */
+function withoutPassword(line: string): string {
+  const [name, password, ...rest] = fieldsOf(line);
+  return password === undefined || /^[!*x]*$/.test(password) ? line : [name, '!', ...rest].join(':');
 }
 
 function fieldsOf(line: string): string[] {

@@ -61,7 +61,7 @@ export const traces: readonly Trace[] = [
   },
   {
     what: 'network connections with their passwords',
-    remove: ['etc/netplan/*-NM-*.yaml'],
+    remove: ['etc/netplan/*-NM-*.yaml', 'etc/wpa_supplicant/*.conf'],
     clear: ['etc/NetworkManager/system-connections', 'var/lib/{NetworkManager,bluetooth,connman,dhcp,dhcpcd,iwd}'],
   },
   {

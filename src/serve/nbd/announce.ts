@@ -44,7 +44,7 @@ async function announced(request: Request): Promise<Announcement> {
   const look = await lookUntil(server, own, options, answers);
   const known = ifKnown(look, 'itself');
   if (known !== undefined) return known;
-  if (look.kind !== 'unknown' || listener.kind === 'hidden') return byPerson(server, look);
+  if (look.kind !== 'unknown' || listener.kind === 'hidden') return byPerson(request, look);
   const problem = problemOf(server);
   if (problem !== undefined) return problem;
   if (starter.kind === 'systemd' && clientsOn(server.port).length === 0) {
@@ -76,14 +76,21 @@ async function reload(request: Request, master: number): Promise<Announcement> {
     const after = await answering(request, before);
     if (after.length === before.length && lives()) return known;
   }
-  if (lives() && look.kind === 'unknown') {
-    const user = server.user ?? 'the user it runs as';
-    const why = `it read its config and did not take up ${own.definedIn}, which ${user} may not be allowed to read`;
-    return { kind: 'by-hand', why, todo: restartLater(server) };
-  }
+  // it has lost the name of what it added, or may not read the file; its other exports go on
+  if (lives() && look.kind === 'unknown') return await unheard(request, master);
   return lives()
     ? await newMaster(request, master, 'nbd-server drops every new client since it read its config')
     : await newMaster(request, null, 'nbd-server died when it read its config');
+}
+
+/** A server that read its config and has no such export all the same: only a new main process has it. */
+async function unheard(request: Request, master: number): Promise<Announcement> {
+  const { server, own, starter, options } = request;
+  const why = `it read its config and has not taken up ${own.definedIn}`;
+  if (starter.kind === 'systemd' && (await mayReplaceMaster(clientsOn(server.port).length, options.signal))) {
+    return await newMaster(request, master, why);
+  }
+  return { kind: 'by-hand', why, todo: restartLater(request, master) };
 }
 
 /** Those that the server opens or refuses to open; with the others it drops who asks. */
@@ -110,7 +117,7 @@ async function start(request: Request, why: string): Promise<Announcement> {
   const look = await lookUntil(server, own, options, answers);
   // a unit that "remains after exit" counts as started when its server has long died
   if (look.kind === 'unreachable') return await newMaster(request, null, `${why}: ${look.why}`);
-  return ifKnown(look, 'start') ?? byPerson(server, look);
+  return ifKnown(look, 'start') ?? byPerson(request, look);
 }
 
 /**
@@ -127,20 +134,19 @@ async function newMaster(request: Request, master: number | null, why: string): 
   }
   const clients = clientsOn(server.port).length;
   if (starter.kind === 'by-hand') {
-    const kill = master === null ? '' : `kill -KILL ${master}; `;
-    return { kind: 'down', why, todo: `run: ${kill}${starter.command} (who is connected stays so)`, clients };
+    return { kind: 'down', why, todo: byHand(starter.command, master), clients };
   }
   try {
     if (!(await mayReplaceMaster(clients, options.signal))) {
-      return { kind: 'down', why, todo: restartLater(server), clients };
+      return { kind: 'down', why, todo: restartLater(request), clients };
     }
     await replaceMaster(clients === 0 ? null : master, options.signal);
   } catch (error) {
     if (options.signal?.aborted === true) throw error;
-    return { kind: 'down', why: `${why}: ${messageOf(error)}`, todo: restartLater(server), clients };
+    return { kind: 'down', why: `${why}: ${messageOf(error)}`, todo: restartLater(request), clients };
   }
   const look = await lookUntil(server, own, options, answers);
-  return ifKnown(look, 'restart') ?? byPerson(server, look);
+  return ifKnown(look, 'restart') ?? byPerson(request, look);
 }
 
 function ifKnown(look: ExportLook, by: Means): Announcement | undefined {
@@ -166,17 +172,30 @@ function notInConfig(server: ConfiguredNbdServer, name: string): Announcement {
 }
 
 /** What we must not or cannot do ourselves. */
-function byPerson(server: ConfiguredNbdServer, look: ExportLook): Announcement {
-  const todo = restartLater(server);
+function byPerson(request: Request, look: ExportLook): Announcement {
+  const { server } = request;
+  const todo = restartLater(request);
   if (look.kind === 'unknown') return { kind: 'by-hand', why: 'it runs without this export', todo };
   const why = look.kind === 'served' ? 'it does not answer' : look.why;
   return { kind: 'down', why, todo, clients: clientsOn(server.port).length };
 }
 
-function restartLater({ port }: ConfiguredNbdServer): string {
+/** @param master the present main process, where it is known */
+function restartLater({ server: { port }, starter }: Request, master: number | null = masterOf(port)): string {
+  if (starter.kind === 'by-hand') return byHand(starter.command, master);
   const clients = clientsOn(port).length;
   const when = clients === 0 ? 'no client is connected now' : `once no client is connected, ${clients} are now`;
   return `run: systemctl restart nbd-server; ${when}`;
+}
+
+/** Who is connected has a process of nbd-server's to himself, which goes on when the main one is killed. */
+function byHand(command: string, master: number | null): string {
+  return `run: ${master === null ? '' : `kill -KILL ${master}; `}${command} (who is connected stays so)`;
+}
+
+function masterOf(port: number): number | null {
+  const listener = listenerOn(port);
+  return listener.kind === 'nbd-server' ? listener.pid : null;
 }
 
 function hangUp(pid: number): void {

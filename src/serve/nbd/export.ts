@@ -15,9 +15,15 @@ export type ExportSettings = {
 
 /** What is to be done for a chroot's export. `section` is the name that its clients ask nbd-server for. */
 export type ExportPlan =
-  | { kind: 'write'; file: string; section: string; text: string; reason: string }
+  | { kind: 'write'; file: string; section: string; text: string; allow: AllowFile | null; reason: string }
   | { kind: 'keep'; file: string; section: string; reason: string }
   | { kind: 'skip'; because: 'off' | 'nfs' | 'no-server'; reason: string };
+
+/** The list of who may connect, where there is none yet. */
+export type AllowFile = { file: string; text: string };
+
+/** As LTSP 5 has them (RFC 1918, RFC 3927), and this machine itself, which looks whether the export answers. */
+const PRIVATE_NETWORKS = `${['10.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'].join('\n')}\n`;
 
 export type ExportQuestion = {
   config: Pick<Config, 'base' | 'paths'>;
@@ -29,6 +35,8 @@ export type ExportQuestion = {
   /** Names in conf.d, see `namesInConfDir`. */
   present: readonly string[];
   servedByNfs: boolean;
+  /** Whether `settings.authfile` is there. */
+  authfile: 'there' | 'missing';
 };
 
 /**
@@ -59,7 +67,10 @@ export function exportPlan(question: ExportQuestion): ExportPlan {
     const reason = `there is no nbd-server: ${server.file} is missing (apt-get install nbd-server)`;
     return { kind: 'skip', because: 'no-server', reason };
   }
-  return { kind: 'write', file, section, text: exportText(config, name, settings), reason: whyWrite(asked, others) };
+  const text = exportText(config, name, settings);
+  // without it nbd-server would let everyone in
+  const allow = question.authfile === 'missing' ? { file: settings.authfile, text: PRIVATE_NETWORKS } : null;
+  return { kind: 'write', file, section, text, allow, reason: whyWrite(asked, others) };
 }
 
 /**

@@ -29,6 +29,7 @@ const question: ExportQuestion = {
   asked: 'auto',
   present: [],
   servedByNfs: false,
+  authfile: 'there',
 };
 
 describe('exportText', () => {
@@ -72,8 +73,15 @@ describe('exportPlan', () => {
       file: `/etc/nbd-server/conf.d/${own}`,
       section: '/opt/ltsp/amd64',
       text: exportText(configOf(''), 'amd64', question.settings),
+      allow: null,
       reason: 'ltsp_i386.conf exports another chroot',
     });
+  });
+
+  it('brings a list of private networks where there is none: without it everyone may connect', () => {
+    const plan = exportPlan({ ...question, authfile: 'missing' });
+    const text = '10.0.0.0/8\n127.0.0.0/8\n169.254.0.0/16\n172.16.0.0/12\n192.168.0.0/16\n';
+    expect(plan).toMatchObject({ allow: { file: '/etc/ltsp/nbd-server.allow', text } });
   });
 
   it('leaves an export of that name in any other file alone', () => {

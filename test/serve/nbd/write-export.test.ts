@@ -2,13 +2,13 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { exportWriteOf, undoExport, writeExport } from '../../../src/serve/nbd/write-export.ts';
+import { type ExportWrite, exportWriteOf, undoExport, writeExport } from '../../../src/serve/nbd/write-export.ts';
 
 let directory: string;
-let write: { file: string; text: string };
+let write: NonNullable<ExportWrite>;
 beforeEach(() => {
   directory = fs.mkdtempSync(path.join(os.tmpdir(), 'write-export-'));
-  write = { file: path.join(directory, 'conf.d/ltsp_a.conf'), text: '[a]\n' };
+  write = { file: path.join(directory, 'conf.d/ltsp_a.conf'), text: '[a]\n', allow: null };
 });
 afterEach(() => fs.rmSync(directory, { recursive: true }));
 
@@ -34,6 +34,18 @@ it('takes back what it wrote, also twice and when nothing was written', () => {
   undoExport(write);
   undoExport(write);
   expect(names()).toEqual([]);
+});
+
+it('writes the list of who may connect before the export, and leaves one that is there alone', () => {
+  const allow = { file: path.join(directory, 'ltsp/allow'), text: '10.0.0.0/8\n' };
+  writeExport({ ...write, allow });
+  expect(fs.readFileSync(allow.file, 'utf8')).toBe('10.0.0.0/8\n');
+  undoExport({ ...write, allow });
+  expect(fs.existsSync(allow.file)).toBe(false);
+  fs.writeFileSync(allow.file, '192.168.1.0/24\n');
+  writeExport({ ...write, allow });
+  undoExport({ ...write, allow });
+  expect(fs.readFileSync(allow.file, 'utf8')).toBe('192.168.1.0/24\n');
 });
 
 it('leaves alone what the admin wrote or changed', () => {
