@@ -24,9 +24,18 @@ export function probeHost(
 
 /** IPv4 first: that is what PXE clients have. Link-local ones of IPv6 need the interface's name as well. */
 function ownAddresses(): string[] {
-  const all = Object.values(os.networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const all = Object.values(interfaces()).flatMap((addresses) => addresses ?? []);
   const usable = all.filter(({ address }) => !address.startsWith('fe80:'));
   return usable.map(({ address }) => address).sort((one, other) => net.isIP(one) - net.isIP(other));
+}
+
+/** None where a sandbox keeps them from us: then loopback is what there is to look from. */
+function interfaces(): ReturnType<typeof os.networkInterfaces> {
+  try {
+    return os.networkInterfaces();
+  } catch {
+    return {};
+  }
 }
 
 /** One address or network (ADDRESS/BITS) a line; null where there is no such file or it cannot be read. Unreadable lines allow nobody. */
