@@ -29,9 +29,20 @@ export function clientsByName({ config }: Site, names: readonly string[]): Map<s
       if (image === undefined) return [];
       return [{ image: image.id, builtAt: image.builtAt, address, since: new Date(since).toISOString() }];
     });
-    if (own.length > 0) result.set(name, own);
+    if (own.length > 0) result.set(name, onceEach(own));
   }
   return result;
+}
+
+/** A client may have several connections to one image (nbd-client -C); the first one counts. */
+function onceEach(connections: readonly ClientStatus[]): ClientStatus[] {
+  const byClient = new Map<string, ClientStatus>();
+  for (const one of connections) {
+    const key = `${one.image} ${one.address}`;
+    const known = byClient.get(key);
+    if (known === undefined || one.since < known.since) byClient.set(key, one);
+  }
+  return [...byClient.values()];
 }
 
 const REMOVED = { id: 'removed', builtAt: '' };

@@ -39,7 +39,8 @@ it('each client is told with the generation that it runs on, also when that is a
   await connect();
   const images = (): string[] =>
     (clientsByName(site, ['amd64', 'other']).get('amd64') ?? []).map(({ image }) => image).sort();
-  expect(images()).toEqual([FIRST, SECOND, SECOND]);
+  // two connections of one address are one client
+  expect(images()).toEqual([FIRST, SECOND]);
   expect(clientsByName(site, ['amd64']).get('amd64')?.[0]).toMatchObject({ address: '127.0.0.1' });
   expect(clientsByName(site, ['other']).size).toBe(0);
 });
