@@ -13,6 +13,7 @@ const ENTRIES = {
   'ltsp-update-image': 'src/cli/update-image.ts',
   'tree-walker': 'src/tree/walker.ts',
   'content-comparer': 'src/checks/sample/comparer.ts',
+  'image-writer': 'src/build/incremental/writer.ts',
 };
 
 /** Of which sources dist/ is made, so that a build is done once for each state of them. */

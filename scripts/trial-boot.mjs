@@ -1,10 +1,21 @@
 // Tries the boot in a virtual machine (src/checks/boot-vm.ts) with a real Debian: its kernel, its initrd and an image of
-// it over NBD. Prints a line for each thing it tries; status 1 when one of them is not so.
+// it over NBD; and that the built program refuses what does not boot in a container. Prints a line for each thing it tries; status 1 when one of them is not so.
 //   node scripts/trial-boot.mjs [CHROOT]        a Debian for a PC with a kernel and initramfs-tools
-// Needs root, mmdebstrap, squashfs-tools, nbd-server and qemu-system-x86. What it downloads is kept in
+// Needs root, mmdebstrap, squashfs-tools, nbd-server, systemd-container, qemu-system-x86 and what npm run build makes. What it downloads is kept in
 // /var/cache/ltsp-autoimage-test for the next time.
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -39,6 +50,8 @@ try {
   await look('an image without a shell fails', 'failed', /init|panic/i, { kernel, initrd, nbdUri: withoutShell });
   await look('what is no kernel is skipped', 'skipped', /not one for a PC/, { kernel: initrd, initrd, nbdUri: good });
 
+  tryContainer();
+
   /**
    * @param {string} what
    * @param {string} kind
@@ -59,6 +72,56 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 process.exitCode = failures === 0 ? 0 : 1;
+
+/** A chroot with systemd that is broken: the program refuses its image, and the one before stays. */
+function tryContainer() {
+  const original = path.join(cache, 'trixie-systemd');
+  if (!existsSync(original)) throw new Error(`there is no ${original} (scripts/trial-systemd makes it)`);
+  const root = path.join(work, 'server');
+  const box = path.join(root, 'opt/ltsp/amd64');
+  mkdirSync(path.join(root, 'etc/ltsp'), { recursive: true });
+  mkdirSync(path.dirname(box), { recursive: true });
+  // zstd 1 only for speed
+  const config = '[build]\ncompression = "zstd"\nlevel = 1\n[check]\nboot = "container"\n';
+  writeFileSync(path.join(root, 'etc/ltsp/ltsp-autoimage.toml'), config);
+  execFileSync('cp', ['-a', original, box]);
+  const image = path.join(root, 'opt/ltsp/images/amd64.img');
+  const unit = path.join(box, 'etc/systemd/system/bad.service');
+  const wants = path.join(box, 'etc/systemd/system/multi-user.target.wants');
+  const loader = path.join(box, 'usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2');
+
+  built('a Debian boots in a container and is published', 0, /published/);
+  const sound = sha256(image);
+  writeFileSync(unit, '[Service]\nExecStart=/bin/sh -c "echo the reason; exit 3"\n');
+  mkdirSync(wants, { recursive: true });
+  symlinkSync('../bad.service', path.join(wants, 'bad.service'));
+  built('a unit that fails is a reason to refuse it', 3, /bad\.service failed \(the reason/);
+  rmSync(path.join(wants, 'bad.service'));
+  const head = readFileSync(loader);
+  writeFileSync(loader, randomBytes(9999));
+  built('a broken ld.so is a reason to refuse it', 3, /corrupted shared library|ld\.so/);
+  writeFileSync(loader, head);
+  tell('what clients get is what it was', sha256(image) === sound, '');
+
+  /** @param {string} what @param {number} exit @param {RegExp} words */
+  function built(what, exit, words) {
+    const program = path.join(top, 'dist/ltsp-autoimage.js');
+    const argv = [program, 'build', `--root=${root}`, 'amd64'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+    tell(what, status === exit && words.test(`${stdout}${stderr}`), `status ${status}: ${stdout}${stderr}`);
+  }
+
+  /** @param {string} what @param {boolean} isSo @param {string} said */
+  function tell(what, isSo, said) {
+    if (!isSo) failures += 1;
+    console.log(`${isSo ? 'ok  ' : 'FAIL'} ${what}: ${said.trim().split('\n').at(-1)}`);
+  }
+}
+
+/** @param {string} file */
+function sha256(file) {
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
+}
 
 function makeChroot() {
   if (existsSync(chroot)) return;

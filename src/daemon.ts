@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { ImageWriter } from './build/incremental.ts';
 import type { Contents } from './checks/sample.ts';
 import { type Config, configOf } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
@@ -10,8 +11,10 @@ import { Caretakers } from './jobs/caretakers.ts';
 import { ImagesLock } from './jobs/images-lock.ts';
 import { JobQueue } from './jobs/queue.ts';
 import { recoverJobs } from './jobs/recovery.ts';
+import { lookForSlowTrouble } from './jobs/slow-trouble.ts';
 import { serveControl } from './report/control-server.ts';
 import type { Log } from './report/log.ts';
+import { Notifier } from './report/notices.ts';
 import type { Status } from './report/status.ts';
 import { notifyReloading, notifySystemd, watchdogInterval } from './report/systemd-notify.ts';
 import type { Site } from './steps/site.ts';
@@ -36,6 +39,7 @@ export type DaemonOptions = {
   log: Log;
   tree: Tree;
   contents: Contents;
+  incremental: ImageWriter;
 };
 
 /** A running daemon. `stop` leaves nothing half done and resolves when nothing of it is left. */
@@ -54,16 +58,18 @@ const RESCANS = [0, 500, 2000, 10_000, 60_000];
  * The composition root: wires sources, caretakers, queue and control socket, and owns their start and stop order.
  * @throws UsageError when the config is not valid; BusyError when another daemon looks after the same base directory
  */
-export async function startDaemon({ root, file, log, tree, contents }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({ root, file, log, tree, contents, incremental }: DaemonOptions): Promise<Daemon> {
   const load = (): Config => loadConfig({ root, checkCron, ...(file === undefined ? {} : { file }) });
   let config = load();
   let configError: string | undefined;
   const since = new Date().toISOString();
   const now = (): number => systemClock.now();
-  const site = (): Site => ({ config, log, tree, contents, now });
+  const notify: Site['notify'] = (notice) => notifier.tell(notice);
+  const site = (): Site => ({ config, log, tree, contents, incremental, notify, now });
   const onNotice = (text: string): void => log.warn('watch.notice', {}, text);
 
   const locks = takeDaemonLocks(config);
+  const notifier = new Notifier({ config: () => config, log, clock: systemClock });
   const queue = new JobQueue({ concurrency: config.jobs });
   const turns = new Turns();
   let stopping = false;
@@ -206,6 +212,7 @@ export async function startDaemon({ root, file, log, tree, contents }: DaemonOpt
     await caretakers.close();
     await turns.take(async () => {});
     for (const one of started.toReversed()) await one.close();
+    await notifier.close();
     await Promise.all([...sources.keys()].map(unwatch));
     for (const one of locks) one.release();
   };
@@ -229,7 +236,11 @@ export async function startDaemon({ root, file, log, tree, contents }: DaemonOpt
       }),
       await watchBase(config.base, rescanSoon, onNotice),
     );
-    const rescans = setInterval(() => void rescan(), config.defaults.watch.lookEvery);
+    const lookAround = async (): Promise<void> => {
+      await rescan();
+      lookForSlowTrouble(site(), caretakers.all);
+    };
+    const rescans = setInterval(() => void lookAround(), config.defaults.watch.lookEvery);
     started.push({
       close: () => {
         clearInterval(rescans);

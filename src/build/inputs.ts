@@ -47,7 +47,11 @@ export async function inputsOf(
   const walk = { root: chroot.path, ...selection, skipContents: [] };
   const request =
     manifest === undefined ? walk : { ...walk, manifestFile: manifest.file, readSince: manifest.readSince };
-  const look = await tree.look(request, signal);
+  return inputsOfLook(await tree.look(request, signal), { compression, cleanup });
+}
+
+/** The same, where somebody has looked already. */
+export function inputsOfLook(look: Look, { compression, cleanup }: Pick<Recipe, 'compression' | 'cleanup'>): Inputs {
   const digest = inputsDigest({
     tree: look.digest,
     options: { compression: compressionName(compression), cleanup: cleanup ?? 'none' },

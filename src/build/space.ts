@@ -14,7 +14,12 @@ const RATIO: Record<Compression['type'], number> = { gzip: 0.45, zstd: 0.45, xz:
 /** Bytes that a build may need, by the last image when that had the same compression: a fifth more; else null. */
 export function spaceByFormer(compression: Compression, former: FormerImage | null): number | null {
   if (former === null || former.compression !== compressionName(compression)) return null;
-  return Math.max(Math.ceil(former.size * 1.2), 4 * MEGABYTE);
+  return neededForAnother(former.size);
+}
+
+/** Bytes that the next image may need. @param size of the present one */
+export function neededForAnother(size: number): number {
+  return Math.max(Math.ceil(size * 1.2), 4 * MEGABYTE);
 }
 
 /**

@@ -9,6 +9,7 @@ import { contentsCheck } from './contents.ts';
 import { diskDigestCheck } from './dropped-cache.ts';
 import type { MountOnce } from './mount-once.ts';
 import { nbdCheck } from './nbd.ts';
+import { ofReadableImage } from './readable.ts';
 import { requiredCheck } from './required.ts';
 import type { Contents } from './sample.ts';
 import { secretFaults } from './secrets.ts';
@@ -56,13 +57,16 @@ export function imageChecks(subject: ImageSubject, tools: CheckTools): Check[] {
     made === null || made.source === null
       ? []
       : [contentsCheck({ image, ...made, source: made.source, extent, contents })];
-  return [
-    ...digest,
-    requiredCheck(image, required),
-    ...content,
-    ...bytes,
+  const strict = [
     ...strictCheck('secrets', secrets, image, secretFaults, 'no secrets in well-known places'),
     ...strictCheck('boot chain', bootChain, image, bootFaultsIn, 'kernel, modules, initrd and init fit each other'),
+  ];
+  return [
+    ...digest,
+    ofReadableImage(requiredCheck(image, required)),
+    ...content,
+    ...bytes,
+    ...strict.map(ofReadableImage),
     ...nbdCheck(subject, tools),
     ...siteCheck(subject, tools, path.join(config.root, '/etc/ltsp/autoimage.d/check')),
     ...bootCheck(subject, tools),

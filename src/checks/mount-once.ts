@@ -10,13 +10,14 @@ export type MountOnce = {
 
 /**
  * @param mountPoint an existing empty directory; only these checks see the mount
+ * @param timeout milliseconds that mounting may take
  * @param signal ends the mount
  */
-export function mountOnce(image: string, mountPoint: string, signal: AbortSignal): MountOnce {
+export function mountOnce(image: string, mountPoint: string, timeout: number, signal: AbortSignal): MountOnce {
   let mounted: Promise<MountedImage> | undefined;
   return {
     root: async () => {
-      mounted ??= mountAsClient(image, mountPoint, signal);
+      mounted ??= mountAsClient(image, mountPoint, timeout, signal);
       return (await mounted).root;
     },
     close: async () => {
@@ -27,10 +28,19 @@ export function mountOnce(image: string, mountPoint: string, signal: AbortSignal
   };
 }
 
-async function mountAsClient(image: string, mountPoint: string, signal: AbortSignal): Promise<MountedImage> {
+async function mountAsClient(
+  image: string,
+  mountPoint: string,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<MountedImage> {
+  const limit = AbortSignal.timeout(timeout);
   try {
-    return await mountImage(image, mountPoint, signal);
+    return await mountImage(image, mountPoint, AbortSignal.any([signal, limit]));
   } catch (error) {
+    if (limit.aborted && !signal.aborted) {
+      throw new RejectedError(`mounting the image did not end within ${timeout / 1000} s (check.timeout)`);
+    }
     // no free loop device says nothing about the image
     if (signal.aborted || messageOf(error).includes('loop device')) throw error;
     throw new RejectedError('the image does not mount', { cause: error });

@@ -1,7 +1,6 @@
 import path from 'node:path';
-import { CancelledError, messageOf } from '../errors.ts';
 import { printable } from '../report/printable.ts';
-import { run } from '../system/processes.ts';
+import { runSiteProgram } from '../system/site-program.ts';
 import { sitePrograms } from '../system/site-programs.ts';
 
 export type SiteChecksOptions = {
@@ -75,22 +74,12 @@ function inWords(check: SiteCheck): string {
   }
 }
 
-/**
- * Runs $1, of whose output the last 4 kB are kept, and then says how it ended. `run` itself would end a program that
- * writes a lot. A program that it leaves behind with its output still open counts as running.
- */
-const BOUNDED = `{
-  status=$({ { "$1" 3>&- 4>&-; echo $? >&3; } 2>&1 | tail -c 4096 >&4 3>&- 4>&-; } 3>&1)
-} 4>&1
-printf '\\nstatus %s' "$status"`;
-
 async function whyFailed(
   { directory, name, image, root, nbdUri, timeout }: SiteChecksOptions,
   weight: Weight,
   program: string,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const limit = AbortSignal.timeout(timeout);
   const env = {
     LTSP_AUTOIMAGE_NAME: name,
     LTSP_AUTOIMAGE_IMAGE: image,
@@ -98,25 +87,6 @@ async function whyFailed(
     LTSP_AUTOIMAGE_CHECK: weight,
     ...(nbdUri === null ? {} : { LTSP_AUTOIMAGE_NBD_URI: nbdUri }),
   };
-  try {
-    const command = ['-c', BOUNDED, 'sh', path.join(directory, program)];
-    const { stdout } = await run('sh', command, { signal: AbortSignal.any([signal, limit]), env });
-    const [, output = '', status] = /^(.*)\nstatus (\d+)$/s.exec(stdout) ?? [];
-    return status === '0' ? null : `ended with status ${status ?? 'unknown'}${said(output)}`;
-  } catch (error) {
-    if (error instanceof CancelledError) {
-      if (signal.aborted) throw new CancelledError(`${program} was stopped`);
-      return `took longer than ${timeout / 1000} s and was ended`;
-    }
-    return `could not be run to its end: ${messageOf(error)}`;
-  }
-}
-
-/** How many lines of a program's output a message has. */
-const LINES = 3;
-
-function said(output: string): string {
-  const lines = output.split('\n').map((line) => line.trim());
-  const last = lines.filter((line) => line !== '').slice(-LINES);
-  return last.length === 0 ? '' : `: ${printable(last.join('; '))}`;
+  const end = await runSiteProgram(directory, program, { env, timeout, signal });
+  return end.kind === 'done' ? null : printable(end.why);
 }

@@ -27,6 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
         (await import('./watch.ts')).watch(globals, {
           walker: besideThis('tree-walker.js'),
           comparer: besideThis('content-comparer.js'),
+          writer: besideThis('image-writer.js'),
         }),
       ),
     );
@@ -54,9 +55,19 @@ async function main(argv: readonly string[]): Promise<number> {
     );
   program
     .command('release')
-    .description('end the hold that a revert began')
+    .description('end a hold')
     .argument('<name>', 'chroot')
     .action(running(async (globals, name: string) => (await import('./release.ts')).release(globals, name)));
+  program
+    .command('hold')
+    .description('publish nothing for a chroot, until release, build or a moment')
+    .argument('<name>', 'chroot')
+    .option('--until <time>', 'when it ends by itself: 16:00, 2026-12-24, "2026-12-24 16:00", 2h, 3d')
+    .action(
+      running(async (globals, name: string, options: { until?: string }) =>
+        (await import('./hold.ts')).hold(globals, name, options),
+      ),
+    );
   program
     .command('verify')
     .description('check an image as if it was to be published')

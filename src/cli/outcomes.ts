@@ -6,7 +6,7 @@ export function sayOutcomes(outcomes: readonly Outcome[]): void {
   if (outcomes.length === 0) process.stdout.write('there is no chroot to build an image of\n');
   for (const { kind, message, notes = [] } of outcomes) {
     for (const note of notes) process.stderr.write(`warning: ${printable(note)}\n`);
-    const well = ['published', 'unchanged', 'reverted', 'released'].includes(kind);
+    const well = ['published', 'unchanged', 'reverted', 'released', 'held'].includes(kind);
     (well ? process.stdout : process.stderr).write(`${printable(message)}\n`);
   }
 }

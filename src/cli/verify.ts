@@ -33,7 +33,7 @@ export async function verify(
   const stop = new AbortController();
   const end = (): void => stop.abort();
   process.on('SIGINT', end).on('SIGTERM', end);
-  const image = mountOnce(subject.file, subject.mountPoint, stop.signal);
+  const image = mountOnce(subject.file, subject.mountPoint, settings.timeout, stop.signal);
   try {
     const tools = { config, settings, tree: treeInThread, contents: contentsInThread, image };
     const verdict = await runChecks(imageChecks(subject, tools), settings.timeout, stop.signal);

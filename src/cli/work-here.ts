@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { incrementalInThread } from '../build/incremental/in-thread.ts';
 import { contentsInThread } from '../checks/sample.ts';
 import type { Config } from '../config/config.ts';
 import { Caretakers } from '../jobs/caretakers.ts';
@@ -19,7 +20,16 @@ import type { Connection } from './connect.ts';
  */
 export async function workHere(config: Config, purpose: 'look' | 'change'): Promise<Connection> {
   const log = { ...(await createLog({ destination: 'none' })), warn: say, error: say };
-  const site: Site = { config, log, tree: treeInThread, contents: contentsInThread, now: () => systemClock.now() };
+  const site: Site = {
+    config,
+    log,
+    tree: treeInThread,
+    contents: contentsInThread,
+    incremental: incrementalInThread,
+    // who typed the command sees what comes of it
+    notify: () => {},
+    now: () => systemClock.now(),
+  };
   const lock = new ImagesLock(config.paths.lock, 'ltsp-autoimage', () => recoverJobs(site));
   const caretakers = new Caretakers({
     site: () => site,

@@ -1,3 +1,6 @@
+import type { NoticeKind } from './notice-kinds.ts';
+import type { QuietWindow } from './quiet-windows.ts';
+
 /**
  * The whole configuration, validated, with every default filled in, frozen. Paths are absolute and already under `root`
  * (`--root=DIR`), except where a comment says otherwise. Durations are milliseconds.
@@ -11,6 +14,7 @@ export type Config = {
   chroots: readonly string[];
   paths: Paths;
   schedule: Schedule;
+  notify: NotifyConfig;
   /** The queue is one for all chroots. */
   jobs: number;
   /** What holds for chroots without a section of their own. */
@@ -39,6 +43,25 @@ export type Schedule = {
   nightly: string;
   /** IANA name, or '' for the machine's own. */
   timezone: string;
+  /** In the same time zone. */
+  quietHours: readonly QuietWindow[];
+  /** What becomes of a change in these hours: built now and published later, or built later. */
+  inQuietHours: 'build' | 'wait';
+  /** Packages, as patterns with `*` and `?`: a change of one of them does not wait. */
+  urgent: readonly string[];
+};
+
+/** Who is told of what happens, beside the log and the programs in notify.d. */
+export type NotifyConfig = {
+  /** Addresses, with commas between them, or ''. */
+  mail: string;
+  /** An http(s) URL, in which `{token}` stands for the token, or ''. */
+  webhook: string;
+  webhookShape: 'plain' | 'ntfy' | 'matrix' | 'slack';
+  /** Has the token in its first line, or ''. */
+  tokenFile: string;
+  /** Of which mail and webhook are told. */
+  events: readonly NoticeKind[];
 };
 
 /** What can differ from chroot to chroot. */
@@ -54,6 +77,12 @@ export type ChrootConfig = {
     poll: 'auto' | 'on' | 'off';
   };
   build: {
+    /** `auto`: from the former image where that is certain to be right, else in full. */
+    engine: 'auto' | 'mksquashfs' | 'incremental';
+    /** What tells that a file is unchanged. */
+    trust: 'stat' | 'content';
+    /** Unused data in an image, as a share of what is used, at which it is built anew in full. */
+    deadLimit: number;
     compression: 'auto' | 'gzip' | 'zstd' | 'lz4' | 'xz' | 'lzo' | 'none';
     /** 0: the one we choose for `auto`, else the compressor's own default. */
     level: number;

@@ -17,7 +17,7 @@ export const defaults: CompleteSettings = {
     ignore: [...volatilePaths],
     poll: 'auto',
   },
-  schedule: { nightly: '30 3 * * *', timezone: '', quiet_hours: '', in_quiet_hours: 'build' },
+  schedule: { nightly: '30 3 * * *', timezone: '', quiet_hours: [], in_quiet_hours: 'build', urgent: [] },
   build: {
     engine: 'auto',
     trust: 'stat',
@@ -55,6 +55,14 @@ export const defaults: CompleteSettings = {
     tftp_boot_dir: 'ltsp',
     mode: 0o640,
     group: 'auto',
+  },
+  notify: {
+    mail: '',
+    webhook: '',
+    webhook_shape: 'plain',
+    token_file: '',
+    // a person is not called when all is as it should be
+    events: ['rejected', 'reverted', 'quarantined', 'stuck', 'disk-low', 'well-again'],
   },
   chroot: {},
 };

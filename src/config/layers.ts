@@ -8,6 +8,7 @@ export function overlay(below: CompleteSettings, above: Settings): CompleteSetti
     chroots: above.chroots ?? below.chroots,
     paths: { ...below.paths, ...above.paths },
     schedule: { ...below.schedule, ...above.schedule },
+    notify: { ...below.notify, ...above.notify },
     chroot: { ...below.chroot, ...above.chroot },
   };
 }

@@ -3,11 +3,5 @@
  * arrives deletes its line.
  */
 export const notYet: Readonly<Record<string, readonly unknown[]>> = {
-  'schedule.quiet_hours': [''],
-  'schedule.in_quiet_hours': ['build'],
-  'build.engine': ['auto', 'mksquashfs'],
-  'build.trust': ['stat'],
-  'build.dead_limit': [0.15],
-  notify: [],
   page: [],
 };

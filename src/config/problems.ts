@@ -18,9 +18,12 @@ export function validate(document: TomlDocument): Validated<Settings> {
   return { settings: result.success && problems.length === 0 ? result.data : {}, problems: inFileOrder(problems) };
 }
 
+/** What may be a secret: messages go to the log, where more people read than in the config. */
+const SECRET: readonly string[] = ['notify.webhook'];
+
 /** `FILE:LINE: KEY = VALUE MESSAGE` */
 export function valueProblem(document: TomlDocument, path: KeyPath, message: string): string {
-  const written = document.written(path);
+  const written = SECRET.includes(dotted(path)) ? '' : document.written(path);
   return `${document.where(path)}: ${dotted(path)}${written === '' ? '' : ` = ${written}`} ${message}`;
 }
 

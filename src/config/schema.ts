@@ -1,6 +1,9 @@
 import * as z from 'zod';
+import { NOTICE_KINDS } from './notice-kinds.ts';
+import { quietHours } from './quiet-windows.ts';
 import {
   absolutePath,
+  absolutePathOrNone,
   count,
   directoryBelowRoot,
   duration,
@@ -8,11 +11,13 @@ import {
   fraction,
   groupName,
   list,
+  mailAddresses,
   oneOf,
   pathInside,
   pattern,
   text,
   timeZone,
+  webAddress,
   yesOrNo,
 } from './values.ts';
 
@@ -74,11 +79,19 @@ const tables = {
   schedule: {
     nightly: text('a cron expression in quotes, such as "30 3 * * *", or "" for none'),
     timezone: timeZone(),
-    quiet_hours: text('"22:00-06:00", or "" for none'),
+    quiet_hours: quietHours(),
     in_quiet_hours: oneOf('build', 'wait'),
+    urgent: list(text('a package, or a pattern such as "openssl*"')),
   },
   // the queue is one for all chroots
   build: { ...chrootTables.build, jobs: count(1, 64) },
+  notify: {
+    mail: mailAddresses(),
+    webhook: webAddress(),
+    webhook_shape: oneOf('plain', 'ntfy', 'matrix', 'slack'),
+    token_file: absolutePathOrNone(),
+    events: list(oneOf(...NOTICE_KINDS)),
+  },
 };
 
 const chrootSection = {
@@ -99,7 +112,7 @@ const top = {
   keep: table(tables.keep),
   check: table(tables.check),
   serve: table(tables.serve),
-  notify: z.record(z.string(), z.unknown(), 'is no table (allowed: [notify])'),
+  notify: table(tables.notify),
   page: z.record(z.string(), z.unknown(), 'is no table (allowed: [page])'),
   chroot: z.record(
     z.string().regex(/^(?!\.\.?$)[^/\s]+$/, "is no chroot's name (allowed: the name of a directory)"),
@@ -131,6 +144,7 @@ export type CompleteSettings = Sections & {
   chroots: readonly string[];
   paths: Table<'paths'>;
   schedule: Table<'schedule'>;
+  notify: Table<'notify'>;
   chroot: NonNullable<Settings['chroot']>;
 };
 

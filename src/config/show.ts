@@ -28,8 +28,18 @@ export function describeConfig(config: Config): string {
     table('schedule', [
       ['nightly', config.schedule.nightly],
       ['timezone', config.schedule.timezone],
+      ['quiet_hours', config.schedule.quietHours.map(({ text }) => text).join(', ')],
+      ['in_quiet_hours', config.schedule.inQuietHours],
+      ['urgent', config.schedule.urgent],
     ]),
     ...sections('', config.defaults, seen, [['jobs', config.jobs]]),
+    table('notify', [
+      ['mail', config.notify.mail],
+      ['webhook', config.notify.webhook],
+      ['webhook_shape', config.notify.webhookShape],
+      ['token_file', config.notify.tokenFile === '' ? '' : seen(config.notify.tokenFile)],
+      ['events', config.notify.events],
+    ]),
     ...[...config.chroot].flatMap(([name, settings]) => sections(`chroot.${quote(name)}.`, settings, seen, [])),
   ];
   return `${parts.join('\n\n')}\n`;
@@ -52,6 +62,9 @@ function sections(
     ]),
     table(`${prefix}build`, [
       ...moreOfBuild,
+      ['engine', build.engine],
+      ['trust', build.trust],
+      ['dead_limit', build.deadLimit],
       ['nice', build.nice],
       ['compression', build.compression],
       ['level', build.level],

@@ -71,6 +71,12 @@ export function absolutePath() {
   return z.string(message).regex(/^\/[^\0\n]*$/, message);
 }
 
+/** An absolute path; '' for none. */
+export function absolutePathOrNone() {
+  const message = 'is no path (allowed: an absolute one, which begins with "/", or "" for none)';
+  return z.string(message).regex(/^(?:\/[^\0\n]*)?$/, message);
+}
+
 /** An absolute path other than `/`. */
 export function directoryBelowRoot() {
   const message = 'is no directory of its own (allowed: an absolute path other than "/")';
@@ -102,6 +108,24 @@ export function fileMode() {
 export function groupName() {
   const message = 'is no group (allowed: "auto", a group name or its number in quotes)';
   return z.string(message).regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$/, message);
+}
+
+/** One address or several with commas between them; '' for none. */
+export function mailAddresses() {
+  const message = 'is no mail address (allowed: such as "admin@example.org", several with commas, or "" for none)';
+  return z.string(message).regex(/^$|^[^\s@,<>"]+(?:@[^\s@,<>"]+)?(?:, ?[^\s@,<>"]+(?:@[^\s@,<>"]+)?)*$/, message);
+}
+
+/** Where HTTP requests go to; '' for nowhere. A secret in it is not part of the message. */
+export function webAddress() {
+  const message = 'is no web address (allowed: one with http:// or https:// and without a password, or "" for none)';
+  return z.string(message).refine((text) => text === '' || isWebAddress(text), message);
+}
+
+function isWebAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
 }
 
 export function timeZone() {

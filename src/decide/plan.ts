@@ -1,4 +1,5 @@
 import { type Cause, isAsked } from './event.ts';
+import type { Hold } from './hold.ts';
 import { describeMoment } from './moment.ts';
 import { describeShortly, isForced } from './settle.ts';
 
@@ -14,7 +15,7 @@ export type Facts = {
    */
   current: { id: string; inputs: string | null; builtAt: string; damagedAt: string | null } | null;
   quarantine: readonly { inputs: string; reason: string; at: string }[];
-  hold: { since: string; reason: string } | null;
+  hold: Hold | null;
 };
 
 /** `reason` is for people: it completes "building, since …" and "nothing to build: …". */
@@ -37,7 +38,8 @@ export function plan(facts: Facts): Decision {
   }
   // the same image once more is nothing that a hold keeps back
   if (hold !== null && !unchanged) {
-    const since = `on hold since ${describeMoment(hold.since)}: ${hold.reason}`;
+    const until = hold.until === undefined ? '' : ` until ${describeMoment(hold.until)}`;
+    const since = `on hold since ${describeMoment(hold.since)}${until}: ${hold.reason}`;
     return { kind: 'skip', state: 'held', reason: `${since}; release with ltsp-autoimage release ${name}` };
   }
   const rejected = facts.quarantine.findLast((entry) => entry.inputs === inputs);

@@ -4,11 +4,13 @@ import { readPackages } from '../chroot/dpkg-state.ts';
 import { lockHolders } from '../chroot/package-lock.ts';
 import { type ChrootConfig, configOf } from '../config/config.ts';
 import { type Cause, describeCause, isUrgent } from '../decide/event.ts';
+import { describeMoment } from '../decide/moment.ts';
 import type { Decision } from '../decide/plan.ts';
 import { isForced, note, type Pending, type Readiness, settle, withoutForce } from '../decide/settle.ts';
+import type { When } from '../decide/when.ts';
 import { BusyError, CancelledError, messageOf } from '../errors.ts';
 import type { BuildRequest, Outcome } from '../report/control.ts';
-import type { Site } from '../steps/site.ts';
+import type { Engine, Site } from '../steps/site.ts';
 import { readChrootState, updateChrootState } from '../store/chroot-state.ts';
 import type { Clock } from '../system/clock.ts';
 import { Askers, type Listener } from './askers.ts';
@@ -18,11 +20,15 @@ import { LiveWatch } from './live-watch.ts';
 import type { JobKind, JobQueue } from './queue.ts';
 import { type RebuildResult, rebuild } from './rebuild.ts';
 import { type RevertResult, revert } from './revert.ts';
+import { buildAhead, publishAhead, stagedImage } from './stage.ts';
+import { holdEnd, timingNow } from './timing.ts';
 
 /** What a caretaker is doing, for those who ask. */
 export type Activity =
   | { kind: 'idle' }
   | { kind: 'waiting'; reason: string; until: number | null }
+  /** Something is due and waits for a moment that somebody chose. */
+  | { kind: 'resting'; reason: string; until: number }
   | { kind: 'looking' }
   | { kind: 'building'; text: string; percent: number | null };
 
@@ -127,6 +133,13 @@ export class Caretaker {
     // it may have ended a build for nothing, which is still due
     if (outcome.kind !== 'reverted') this.notice({ kind: 'look' });
     return outcome;
+  }
+
+  /** Ends a build that has not been published, after a hold was noted. */
+  stopBuild(why: string): void {
+    this.#forgetForce(why);
+    this.#parts.queue.cancel(this.chroot.name, why, 'builds');
+    this.notice({ kind: 'look' });
   }
 
   /** What was forced before a revert counts no more: it would end the hold. Whom no look will serve is told so. */
@@ -252,32 +265,67 @@ export class Caretaker {
       const { digest } = await inputsOf(site.tree, this.chroot, recipe, this.#stop.signal);
       rememberLook(site, name, digest);
       const decision = decisionNow(site, name, causes, digest);
-      if (decision.kind === 'skip') return this.#skip(decision, causes);
+      if (decision.kind === 'skip') return this.#skip(decision, causes, digest);
+      const timing = this.#timing(causes, digest);
+      if (timing.kind === 'later') return this.#rest(timing);
       if (this.#stop.signal.aborted) throw new CancelledError('the program is stopping');
       this.#activity = { kind: 'waiting', reason: 'waiting for its turn', until: null };
       // A revert, or another program's build, may come first: what is decided when nobody else can come counts.
-      const job = async (signal: AbortSignal): Promise<RebuildResult | Skip> => {
+      const job = async (signal: AbortSignal): Promise<RebuildResult | Skip | Later> => {
         const valid = this.#reverts === reverts ? causes : causes.filter((cause) => !isForced(cause));
         const now = decisionNow(site, name, valid, digest);
-        return now.kind === 'skip' ? now : this.#build(now, settings, signal);
+        if (now.kind === 'skip') return now;
+        const then = this.#timing(valid, digest);
+        return then.kind === 'later'
+          ? then
+          : this.#build(now, then.what, { causes: valid, inputs: digest }, settings, signal);
       };
       const run = (signal: AbortSignal) => this.#alone(signal, job);
       const result = await this.#parts.queue.submit({ name, kind: jobKindOf(causes), run });
-      if (result.kind === 'skip') this.#skip(result, causes);
+      if (result.kind === 'skip') this.#skip(result, causes, digest);
+      else if (result.kind === 'later') this.#rest(result);
       else this.#finish(result, causes);
     } catch (error) {
       this.#finish(failureOf(site, name, error), causes);
     }
   }
 
-  #skip({ state, reason }: Skip, causes: readonly Cause[]): void {
+  #skip({ state, reason }: Skip, causes: readonly Cause[], inputs: string): void {
     const { name } = this.chroot;
+    const site = this.#parts.site();
     this.#activity = { kind: 'idle' };
     this.#voids = 0;
     const event = state === 'current' ? 'image.unchanged' : 'build.skipped';
     const fields = { name, state, causes: causes.map(describeCause) };
-    this.#parts.site().log.info(event, fields, `${name}: nothing to build: ${reason}`);
+    const message = `${name}: nothing to build: ${reason}`;
+    site.log.info(event, fields, message);
     this.#served.answer({ name, kind: SKIPPED[state], message: `${name}: ${reason}`, id: null });
+    if (state === 'current') site.notify({ kind: 'well-again', name, id: null, message, state: inputs });
+    if (state === 'quarantined') site.notify({ kind: 'quarantined', name, id: null, message, state: inputs });
+    const until = state === 'held' ? holdEnd(site, name) : null;
+    if (until !== null) this.#lookAt(until);
+  }
+
+  /** When what is due is to be done. */
+  #timing(causes: readonly Cause[], inputs: string): When {
+    const asked = this.#served.none ? 'unasked' : 'asked';
+    return timingNow(this.#parts.site(), this.chroot, { causes, asked, inputs, now: this.#parts.clock.now() });
+  }
+
+  /** Waits until lessons are over. */
+  #rest({ reason, until }: Later): void {
+    const { name } = this.chroot;
+    const words = `${reason} when quiet hours end, at ${describeMoment(new Date(until).toISOString())}`;
+    this.#parts.site().log.info('build.later', { name, until }, `${name}: ${words}`);
+    this.#voids = 0;
+    this.#activity = { kind: 'resting', reason: words, until };
+    this.#lookAt(until);
+  }
+
+  /** Looks again at a moment, if nothing happens before. */
+  #lookAt(moment: number): void {
+    const { clock } = this.#parts;
+    this.#retry = clock.after(moment - clock.now(), () => this.notice({ kind: 'look' }));
   }
 
   /** Under the lock of all programs that build or switch. */
@@ -289,11 +337,18 @@ export class Caretaker {
 
   #build(
     { reason, twin }: Extract<Decision, { kind: 'build' }>,
+    what: Extract<When, { kind: 'now' }>['what'],
+    { causes, inputs }: { causes: readonly Cause[]; inputs: string },
     settings: ChrootConfig,
     signal: AbortSignal,
   ): Promise<RebuildResult> {
+    const site = this.#parts.site();
     const onProgress = (text: string, percent: number | null): void => this.#progress(text, percent);
-    return rebuild(this.#parts.site(), { chroot: this.chroot, settings, reason, twin, signal, onProgress });
+    const engine = engineFor(causes, twin);
+    const request = { chroot: this.chroot, settings, reason, twin, engine, signal, onProgress };
+    const staged = what === 'publish' ? stagedImage(site, this.chroot.name, inputs) : null;
+    if (staged !== null) return publishAhead(site, request, staged);
+    return what === 'build' ? buildAhead(site, request) : rebuild(site, request);
   }
 
   #progress(text: string, percent: number | null): void {
@@ -309,6 +364,9 @@ export class Caretaker {
       this.#busy(result, causes);
     } else if (result.kind === 'failed') {
       this.#failed(result.message, causes);
+    } else if (result.kind === 'staged') {
+      // it tells until when that waits, or that lessons are over meanwhile
+      this.notice({ kind: 'look' });
     } else if (result.kind !== 'void') {
       this.#served.answer({ name: this.chroot.name, id: null, ...result });
     } else if (this.#voids < VOIDS_IN_A_ROW) {
@@ -353,6 +411,14 @@ export class Caretaker {
 const SKIPPED = { current: 'unchanged', quarantined: 'rejected', held: 'skipped' } as const;
 
 type Skip = Extract<Decision, { kind: 'skip' }>;
+/** At night there is time to get rid of what many small changes have left unused; who asks for the same image once more wants it new. */
+function engineFor(causes: readonly Cause[], twin: 'twin' | 'new'): Engine {
+  if (twin === 'twin') return { kind: 'full', why: 'the same image was asked for once more' };
+  if (causes.some(({ kind }) => kind === 'schedule')) return { kind: 'full', why: 'the nightly run' };
+  return { kind: 'any' };
+}
+
+type Later = Extract<When, { kind: 'later' }>;
 
 function resultOfError(error: unknown): Extract<RebuildResult, { kind: 'cancelled' | 'busy' | 'failed' }> {
   const message = messageOf(error);

@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Chroot } from '../chroot/chroot.ts';
 import { discover } from '../chroot/discover.ts';
+import { describeMoment } from '../decide/moment.ts';
 import { BusyError, UserError } from '../errors.ts';
-import type { BuildRequest, Control, Outcome, Progress } from '../report/control.ts';
+import type { BuildRequest, Control, HoldRequest, Outcome, Progress } from '../report/control.ts';
 import type { ChrootStatus, Status } from '../report/status.ts';
 import type { Site } from '../steps/site.ts';
 import { updateChrootState } from '../store/chroot-state.ts';
@@ -160,6 +161,23 @@ export class Caretakers implements Control {
     site.log.info('chroot.released', { name: found }, message);
     caretaker.notice({ kind: 'look' });
     return { name: found, kind: 'released', message, id: null };
+  }
+
+  async hold({ name, until }: HoldRequest): Promise<Outcome> {
+    const caretaker = this.#find(name);
+    if (caretaker === undefined) return this.#unknown(name);
+    const site = this.#parts.site();
+    const { paths } = site.config;
+    const found = caretaker.chroot.name;
+    const since = new Date(site.now()).toISOString();
+    const hold = { since, reason: 'held by hand', ...(until === null ? {} : { until }) };
+    updateChrootState(paths, found, (state) => ({ ...state, hold }));
+    const end = until === null ? '' : `${describeMoment(until)}, `;
+    const message = `${found}: on hold until ${end}ltsp-autoimage release ${found} or build ${found}`;
+    appendHistory(paths, { at: since, name: found, event: 'held', id: null, reason: hold.reason, message });
+    site.log.info('chroot.held', { name: found, until }, message);
+    caretaker.stopBuild(`${found} was put on hold`);
+    return { name: found, kind: 'held', message, id: null };
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,6 @@
 import type { Chroot } from '../chroot/chroot.ts';
+import { holdNow } from '../decide/hold.ts';
+import { describeMoment } from '../decide/moment.ts';
 import { messageOf } from '../errors.ts';
 import type { ChrootStatus, ClientStatus, ImageStatus } from '../report/status.ts';
 import type { Site } from '../steps/site.ts';
@@ -37,7 +39,8 @@ function statusOnDisk(
     links.current.kind === 'absent' && links.previous.kind === 'absent' ? [] : generations(paths, name).generations;
   const current = imageStatus(links.current, known);
   const previous = imageStatus(links.previous, known);
-  const state = readChrootState(paths, name);
+  const remembered = readChrootState(paths, name);
+  const state = { ...remembered, hold: holdNow(remembered.hold, site.now()) };
   const hold = state.hold === null ? {} : { hold: state.hold };
   const base = { name, path, current, previous, ...hold };
   switch (activity.kind) {
@@ -47,6 +50,7 @@ function statusOnDisk(
       const progress = { text: activity.text, percent: activity.percent };
       return { ...base, state: 'building', reason: activity.text, progress };
     }
+    case 'resting':
     case 'waiting': {
       const nextLook = activity.until === null ? {} : { nextLook: new Date(activity.until).toISOString() };
       return { ...base, state: 'waiting', reason: activity.reason, ...nextLook };
@@ -64,7 +68,8 @@ function atRest(
 ): Pick<ChrootStatus, 'state' | 'reason'> {
   // what a person said counts more than what was found before
   if (state.hold !== null && current !== null) {
-    return { state: 'current', reason: `on hold: ${state.hold.reason}` };
+    const until = state.hold.until === undefined ? '' : ` until ${describeMoment(state.hold.until)}`;
+    return { state: 'current', reason: `on hold${until}: ${state.hold.reason}` };
   }
   const bad = state.quarantine.find(({ inputs }) => inputs === state.looked?.inputs);
   if (bad !== undefined) return { state: 'quarantined', reason: bad.reason };

@@ -5,7 +5,8 @@ import * as z from 'zod';
 import { hasCode } from '../errors.ts';
 import type { Json } from '../steps/step.ts';
 import { journalDirectory, type StorePaths } from '../store/layout.ts';
-import { makeDirectory, removeDurably, writeDurably } from '../system/durable.ts';
+import { cannotWrite, makeDirectory, removeDurably, writeDurably } from '../system/durable.ts';
+import { fault } from '../system/faults.ts';
 
 const json: z.ZodType<Json> = z.json();
 const headerSchema = z.object({
@@ -43,7 +44,7 @@ export class Journal {
     this.#paths = paths;
     this.header = header;
     const file = fileOf(paths, header.job);
-    writeDurably(file, `${JSON.stringify(header)}\n`, 0o600);
+    writeDurably(file, `${JSON.stringify(header)}\n`, 0o600, 'journal');
     this.#fd = fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_APPEND);
   }
 
@@ -76,7 +77,7 @@ export class Journal {
   close(): void {
     this.leave();
     if (this.#committed) removeOthers(this.#paths, this.header);
-    removeDurably(fileOf(this.#paths, this.header.job));
+    removeDurably(fileOf(this.#paths, this.header.job), 'journal');
   }
 
   /** Leaves the job to the next recovery: something of it could not be undone. */
@@ -89,12 +90,14 @@ export class Journal {
     if (this.#fd === null) throw new Error('internal error: the journal is closed');
     const { size } = fs.fstatSync(this.#fd);
     try {
+      fault(`journal.${line.state}`);
       fs.writeFileSync(this.#fd, `${JSON.stringify(line)}\n`);
+      fault('journal.append-sync');
       fs.fsyncSync(this.#fd);
     } catch (error) {
       // A line that the job was told is not there must not count after a crash.
       fs.ftruncateSync(this.#fd, size);
-      throw error;
+      throw cannotWrite(fileOf(this.#paths, this.header.job), error);
     }
   }
 }
@@ -147,7 +150,7 @@ function readJournal(paths: StorePaths, job: string): LeftJournal | undefined {
     exists: () => fs.existsSync(file),
     close: () => {
       if (committed) removeOthers(paths, header);
-      removeDurably(file);
+      removeDurably(file, 'journal');
     },
   };
 }
@@ -158,7 +161,7 @@ function readJournal(paths: StorePaths, job: string): LeftJournal | undefined {
  */
 function removeOthers(paths: StorePaths, { name, job }: JournalHeader): void {
   for (const { header } of openJournals(paths)) {
-    if (header.name === name && header.job < job) removeDurably(fileOf(paths, header.job));
+    if (header.name === name && header.job < job) removeDurably(fileOf(paths, header.job), 'journal');
   }
 }
 

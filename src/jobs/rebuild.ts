@@ -6,10 +6,12 @@ import { checkCandidate } from '../steps/check-candidate.ts';
 import { checkLive, probeLive } from '../steps/check-live.ts';
 import { cleanView, closeView } from '../steps/clean-view.ts';
 import { exportImage } from '../steps/export-image.ts';
+import { runPostPublish, runPreBuild } from '../steps/hooks.ts';
 import { lockPackages, releasePackages } from '../steps/lock-packages.ts';
 import { pruneGenerations } from '../steps/prune.ts';
 import { publish } from '../steps/publish.ts';
-import { candidateOf, type RebuildJob, type Site } from '../steps/site.ts';
+import { candidateOf, type Engine, type RebuildJob, type Site } from '../steps/site.ts';
+import type { Step } from '../steps/step.ts';
 import { updateChrootState } from '../store/chroot-state.ts';
 import { digestOf } from '../store/digest.ts';
 import { appendHistory, readHistory } from '../store/history.ts';
@@ -37,12 +39,16 @@ export type RebuildRequest = {
   settings: ChrootConfig;
   reason: string;
   twin: 'twin' | 'new';
+  /** By default whatever the config says and is right. */
+  engine?: Engine;
   signal: AbortSignal;
   onProgress: (text: string, percent: number | null) => void;
 };
 
 export type RebuildResult =
   | { kind: 'published'; id: string; message: string; notes: readonly string[] }
+  /** Built and checked, to be published later. */
+  | { kind: 'staged'; id: string; message: string }
   /** A check failed: what was live is live, the inputs are in quarantine. */
   | { kind: 'rejected'; message: string }
   /** The chroot changed while it was read. */
@@ -53,29 +59,56 @@ export type RebuildResult =
   | { kind: 'failed'; message: string };
 
 /** Builds, checks and publishes one image; on every failure what clients get is what they got before. Never throws. */
-export async function rebuild(site: Site, request: RebuildRequest): Promise<RebuildResult> {
+export function rebuild(site: Site, request: RebuildRequest): Promise<RebuildResult> {
+  const done = (job: RebuildJob, total: number): Promise<RebuildResult> => published(site, job, total);
+  return carryOut(site, newBuild(site, request), { before: runPreBuild, steps: REBUILD_STEPS, done });
+}
+
+/** A job that builds a new generation. */
+export function newBuild(site: Site, request: RebuildRequest): RebuildJob {
   const { name } = request.chroot;
-  const { paths } = site.config;
-  const started = performance.now();
-  const id = newId(paths, name, site.now());
-  const job: RebuildJob = {
+  const id = newId(site.config.paths, name, site.now());
+  site.log.info('build.started', { name, id, reason: request.reason }, `${name}: building, since ${request.reason}`);
+  return newJob(site, request, id);
+}
+
+export function newJob(site: Site, request: RebuildRequest, id: string): RebuildJob {
+  return {
     ...site,
     ...request,
     id,
     packageLock: null,
     view: null,
     candidate: null,
+    engine: request.engine ?? { kind: 'any' },
     written: [],
     liveBefore: { kind: 'no export' },
     notes: [],
   };
-  site.log.info('build.started', { name, id, reason: request.reason }, `${name}: building, since ${request.reason}`);
+}
+
+export type Course = {
+  /** What comes first, without any effect of ours. */
+  before: (job: RebuildJob) => Promise<void>;
+  steps: readonly Step<Site, RebuildJob>[];
+  /** What follows once the steps are done. @param total milliseconds that all of it took */
+  done: (job: RebuildJob, total: number) => Promise<RebuildResult>;
+};
+
+/** Carries out a job of ours, and says what came of it. Never throws. */
+export async function carryOut(site: Site, job: RebuildJob, course: Course): Promise<RebuildResult> {
+  const { before, steps, done } = course;
+  const { id, signal } = job;
+  const { name } = job.chroot;
+  const started = performance.now();
   try {
-    const journal = Journal.open(paths, { kind: 'rebuild', name, id });
+    await before(job);
+    const journal = Journal.open(site.config.paths, { kind: 'rebuild', name, id });
     const log = (message: string): void => site.log.error('undo.failed', { name, id }, message);
-    await runJob({ steps: REBUILD_STEPS, job, site, journal, signal: request.signal, log });
-    return published(site, job, Math.round(performance.now() - started));
+    await runJob({ steps, job, site, journal, signal, log });
+    return await done(job, Math.round(performance.now() - started));
   } catch (error) {
+    if (error instanceof RejectedError && isBuiltUpon(job)) return await againInFull(site, job, course, error);
     return await notPublished(site, job, error);
   } finally {
     releasePackages(job);
@@ -83,8 +116,26 @@ export async function rebuild(site: Site, request: RebuildRequest): Promise<Rebu
   }
 }
 
+/** A candidate that was built upon the former image, and which no client has had. */
+function isBuiltUpon(job: RebuildJob): boolean {
+  return job.candidate?.builder === 'incremental' && !wasLive(job);
+}
+
+/** What a check says of an image that was built upon another may be about that one: no inputs are judged by it. */
+async function againInFull(site: Site, job: RebuildJob, course: Course, error: RejectedError): Promise<RebuildResult> {
+  const { name } = job.chroot;
+  const why = `the image that was built upon the former one was rejected: ${messageOf(error)}`;
+  site.log.warn('build.again', { name, id: job.id }, `${name}: building in full, since ${why}`);
+  releasePackages(job);
+  await closeView(job);
+  const { chroot, settings, reason, twin, signal, onProgress } = job;
+  const request: RebuildRequest = { chroot, settings, reason, twin, engine: { kind: 'full', why }, signal, onProgress };
+  const again = newJob(site, request, newId(site.config.paths, name, site.now()));
+  return carryOut(site, again, { ...course, before: async () => {} });
+}
+
 /** The image is live: what fails from here on is told, but takes nothing back. */
-function published(site: Site, job: RebuildJob, total: number): RebuildResult {
+export async function published(site: Site, job: RebuildJob, total: number): Promise<RebuildResult> {
   const { name } = job.chroot;
   const candidate = candidateOf(job);
   const record = { ...candidate, took: { ...candidate.took, total } };
@@ -94,6 +145,9 @@ function published(site: Site, job: RebuildJob, total: number): RebuildResult {
   const message = publishedMessage(record);
   const { digest, size, took } = record;
   site.log.info('image.published', { name, id: job.id, digest, size, took }, message);
+  site.notify({ kind: 'published', name, id: job.id, message, state: job.id });
+  site.notify({ kind: 'well-again', name, id: job.id, message: `${message}; all is well again`, state: job.id });
+  await runPostPublish(job);
   return { kind: 'published', id: job.id, message, notes: job.notes };
 }
 
@@ -127,6 +181,10 @@ async function notPublished(site: Site, job: RebuildJob, error: unknown): Promis
   });
   const event = { rejected: 'image.rejected', void: 'build.void', failed: 'build.failed' } as const;
   site.log.warn(event[result.kind], { name, id: job.id }, result.message);
+  if (result.kind === 'rejected') {
+    const kind = wasLive(job) ? 'reverted' : 'rejected';
+    site.notify({ kind, name, id: job.id, message: result.message, state: job.candidate?.inputs ?? job.id });
+  }
   return result;
 }
 

@@ -3,6 +3,7 @@ import type { Site } from '../steps/site.ts';
 import { appendHistory } from '../store/history.ts';
 import { readRecord } from '../store/records.ts';
 import { sweep } from '../store/sweep.ts';
+import { fault } from '../system/faults.ts';
 import { rememberPublished } from './aftermath.ts';
 import { type LeftJournal, openJournals } from './journal.ts';
 import { REBUILD_STEPS } from './rebuild.ts';
@@ -17,7 +18,9 @@ export async function recoverJobs(site: Site): Promise<void> {
   for (const journal of openJournals(site.config.paths)) {
     const { kind, name } = journal.header;
     try {
+      fault('recovery.journal');
       const outcome = await recoverJob(site, journal);
+      fault('recovery.remember');
       if (outcome === 'done') {
         finish(site, journal);
         continue;
@@ -32,6 +35,7 @@ export async function recoverJobs(site: Site): Promise<void> {
     }
   }
   if (openJournals(site.config.paths).length > 0) return;
+  fault('recovery.sweep');
   for (const file of sweep(site.config.paths))
     site.log.info('recovery.done', { file }, `removed ${file}, left by a crash`);
 }

@@ -37,6 +37,7 @@ export async function revert(
     const [reason, message] = inWords(name, id, left, request);
     appendHistory(paths, { at, name, event: 'reverted', id, reason, message });
     site.log.info('image.reverted', { name, id, from: left }, message);
+    site.notify({ kind: 'reverted', name, id, message, state: `${left ?? ''} → ${id}` });
     return { kind: 'reverted', id, message, notes: job.notes };
   } catch (error) {
     const message = messageOf(error);

@@ -1,11 +1,9 @@
 import { CancelledError, messageOf, UserError } from '../errors.ts';
 import type { Json, Step } from '../steps/step.ts';
+import { faultAtStep, type Phase } from '../system/faults.ts';
 import type { Journal, LeftJournal } from './journal.ts';
 
-/** Where a job is: told before each of these, so that a test can end or fail it there. */
-export type Phase = 'prepare' | 'act' | 'done' | 'undo' | 'undone';
-
-/** What the runner tells. What `onStep` throws counts as the step's own error. */
+/** What the runner tells, before each phase, so that a test can end or fail it there. What `onStep` throws counts as the step's own error. */
 export type Telling = {
   onStep?: (step: string, phase: Phase) => void;
   /** An error beside the one that is thrown, in words. */
@@ -27,20 +25,20 @@ export type JobRun<Site, Job extends Site> = Telling & {
  * @throws the step's error, or CancelledError; `undoErrorsOf` tells what went wrong in the undo
  */
 export async function runJob<Site, Job extends Site>(run: JobRun<Site, Job>): Promise<void> {
-  const { steps, job, site, journal, signal, onStep, log } = run;
+  const { steps, job, site, journal, signal, log } = run;
   const begun: Begun<Site>[] = [];
   try {
     for (const step of steps) {
       stopIf(signal);
-      onStep?.(step.name, 'prepare');
+      tell(run, step.name, 'prepare');
       const plan = await step.prepare(job);
       stopIf(signal);
       journal.prepared(step.name, plan);
       begun.push(begunStep(step, plan));
-      onStep?.(step.name, 'act');
+      tell(run, step.name, 'act');
       await step.act(job, plan);
       journal.done(step.name);
-      onStep?.(step.name, 'done');
+      tell(run, step.name, 'done');
     }
     journal.commit();
   } catch (error) {
@@ -97,12 +95,13 @@ function begunStep<Site, Job extends Site>({ name, undo, finish }: Step<Site, Jo
 }
 
 /** What clients get is what it is to be, whatever goes wrong here. */
-async function finishAll<Site>(begun: readonly Begun<Site>[], site: Site, { log }: Telling): Promise<void> {
+async function finishAll<Site>(begun: readonly Begun<Site>[], site: Site, telling: Telling): Promise<void> {
   for (const { name, plan, finish } of begun) {
     try {
+      tell(telling, name, 'finish');
       await finish?.(site, plan);
     } catch (error) {
-      log?.(`cannot clear up after step ${name}: ${messageOf(error)}`, error);
+      telling.log?.(`cannot clear up after step ${name}: ${messageOf(error)}`, error);
     }
   }
 }
@@ -112,15 +111,20 @@ async function undoBackwards<Site>(begun: readonly Begun<Site>[], site: Site, te
   const errors: unknown[] = [];
   for (const { name, plan, undo } of begun.toReversed()) {
     try {
-      telling.onStep?.(name, 'undo');
+      tell(telling, name, 'undo');
       await undo(site, plan);
-      telling.onStep?.(name, 'undone');
+      tell(telling, name, 'undone');
     } catch (error) {
       errors.push(error);
       telling.log?.(`cannot undo step ${name}: ${messageOf(error)}`, error);
     }
   }
   return errors;
+}
+
+function tell({ onStep }: Telling, step: string, phase: Phase): void {
+  faultAtStep(step, phase);
+  onStep?.(step, phase);
 }
 
 function attempt(what: string, log: Telling['log'], effect: () => void): void {

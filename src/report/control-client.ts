@@ -36,6 +36,7 @@ export async function connectControl(socketPath: string): Promise<Control | unde
     },
     build: (request, onProgress, signal) => build(socketPath, request, onProgress, signal),
     revert: async (request) => understood(outcome, await post('/revert', request)),
+    hold: async (request) => understood(outcome, await post('/hold', request)),
     release: async (name) => understood(outcome, await post('/release', { name })),
   };
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as z from 'zod';
 import { messageOf, UsageError, UserError } from '../errors.ts';
-import { buildRequest, type Control, releaseRequest, revertRequest } from './control.ts';
+import { buildRequest, type Control, holdRequest, releaseRequest, revertRequest } from './control.ts';
 
 export type Exchange = {
   request: IncomingMessage;
@@ -26,6 +26,9 @@ const ROUTES: Record<string, Route> = {
   'POST /release': async (control, { request, response }) => {
     const { name } = await read(request, releaseRequest);
     send(response, 200, await control.release(name));
+  },
+  'POST /hold': async (control, { request, response }) => {
+    send(response, 200, await control.hold(await read(request, holdRequest)));
   },
 };
 

@@ -20,6 +20,12 @@ export const revertRequest = z.object({
 
 export const releaseRequest = z.object({ name: z.string() });
 
+export const holdRequest = z.object({
+  name: z.string(),
+  /** ISO 8601: when it ends by itself; null for never. */
+  until: z.iso.datetime().nullable(),
+});
+
 /** How far something that was asked for has come. */
 export const progress = z.object({
   name: z.string(),
@@ -44,6 +50,7 @@ export const outcome = z.object({
     'cancelled',
     'reverted',
     'released',
+    'held',
     /** There is no such chroot. */
     'unknown',
   ]),
@@ -57,6 +64,7 @@ export const outcome = z.object({
 
 export type BuildRequest = z.infer<typeof buildRequest>;
 export type RevertRequest = z.infer<typeof revertRequest>;
+export type HoldRequest = z.infer<typeof holdRequest>;
 export type Progress = z.infer<typeof progress>;
 export type Outcome = z.infer<typeof outcome>;
 
@@ -68,6 +76,8 @@ export type Control = {
   build: (request: BuildRequest, onProgress: (progress: Progress) => void, signal?: AbortSignal) => Promise<Outcome[]>;
   revert: (request: RevertRequest) => Promise<Outcome>;
   release: (name: string) => Promise<Outcome>;
+  /** Nothing is published for it until `release`, `build` or that moment. */
+  hold: (request: HoldRequest) => Promise<Outcome>;
 };
 
 const EXIT: Record<Outcome['kind'], 0 | 1 | 2 | 3> = {
@@ -75,6 +85,7 @@ const EXIT: Record<Outcome['kind'], 0 | 1 | 2 | 3> = {
   unchanged: 0,
   reverted: 0,
   released: 0,
+  held: 0,
   skipped: 0,
   failed: 1,
   busy: 1,

@@ -63,7 +63,9 @@ function chrootSentence(chroot: ChrootStatus, now: number): string {
       return 'there is no image yet.';
     case 'current':
     case 'absent':
-      return `on hold until you release or build it; ${live}.`;
+      return chroot.hold?.until === undefined
+        ? `on hold until you release or build it; ${live}.`
+        : `on hold until ${describeMoment(chroot.hold.until)}; ${live}.`;
   }
 }
 

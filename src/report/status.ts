@@ -37,8 +37,8 @@ const chrootStatus = z.object({
   previous: imageStatus.nullable(),
   /** Those that run on its images over nbd-server. */
   clients: z.array(clientStatus),
-  /** Set while nothing is published until `release` or `build`. */
-  hold: z.object({ since: z.string(), reason: z.string() }).exactOptional(),
+  /** Set while nothing is published until `release` or `build`, or until a moment (ISO 8601). */
+  hold: z.object({ since: z.string(), reason: z.string(), until: z.string().exactOptional() }).exactOptional(),
   /** ISO 8601: when a waiting chroot is looked at again. */
   nextLook: z.string().exactOptional(),
 });

@@ -17,7 +17,12 @@ export type Contents = {
   block: (data: FileData, index: number) => Buffer;
   /** All blocks of a file, in order. */
   blocks: (data: FileData) => Generator<Buffer, void>;
+  /** The same, with nothing for a block that is a hole in the image; each is there until the next one is asked for. */
+  pieces: (data: FileData) => Generator<Piece, void>;
 };
+
+/** `bytes` is null for zeros that are not there. */
+export type Piece = { length: number; bytes: Buffer | null };
 
 /** Decompressed blocks with pieces of files: neighbours in a tree are neighbours there as well. */
 const CACHED_FRAGMENTS = 4;
@@ -26,47 +31,74 @@ const CACHED_FRAGMENTS = 4;
 export function readContents(image: ImageFile): Contents {
   const { blockSize } = image.superblock;
   const fragments = readFragments(image);
-  const cache = new Map<number, Buffer>();
+  const cache = new Map<number, { block: Buffer; memory: Buffer }>();
 
-  function unpacked(start: number, word: number, room: number): Buffer {
+  const spare: Buffer[] = [];
+  const scratch = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(blockSize);
+  const single = scratch();
+
+  /** @param output of a block's size: what is stored as it is does not need it */
+  function unpacked(start: number, word: number, output: Buffer): Buffer {
     const stored = image.read(start, storedSize(word));
     if ((word & DATA_RAW) !== 0) return stored;
-    const output = Buffer.allocUnsafe(room);
     return output.subarray(0, image.unpack(stored, output));
   }
 
   function fragmentBlock(index: number): Buffer {
     const cached = cache.get(index);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return cached.block;
+    const [oldest] = cache;
+    if (cache.size >= CACHED_FRAGMENTS && oldest !== undefined) {
+      cache.delete(oldest[0]);
+      spare.push(oldest[1].memory);
+    }
     const { start, word } = fragments.at(index);
-    const block = unpacked(start, word, blockSize);
-    const [oldest] = cache.keys();
-    if (cache.size >= CACHED_FRAGMENTS && oldest !== undefined) cache.delete(oldest);
-    cache.set(index, block);
+    const memory = scratch();
+    const block = unpacked(start, word, memory);
+    cache.set(index, { block, memory });
     return block;
   }
 
-  function block(data: FileData, index: number): Buffer {
-    const length = Math.min(blockSize, data.size - index * blockSize);
+  function lengthOf(data: FileData, index: number): number {
+    return Math.min(blockSize, data.size - index * blockSize);
+  }
+
+  /** @param start where the block is, if it is one */
+  function bytesOf(data: FileData, index: number, start: number): Buffer | null {
+    const length = lengthOf(data, index);
     const word = data.blocks[index];
     if (word === undefined) {
       if (data.fragment === null || length <= 0) throw new RangeError('internal error: a file has no such block');
       const { offset } = data.fragment;
       return sized(fragmentBlock(data.fragment.index).subarray(offset, offset + length), length);
     }
-    if (storedSize(word) === 0) return Buffer.alloc(length);
-    let start = data.start;
-    for (let i = 0; i < index; i++) start += storedSize(data.blocks[i] ?? 0);
-    return sized(unpacked(start, word, blockSize), length);
+    return storedSize(word) === 0 ? null : sized(unpacked(start, word, single), length);
+  }
+
+  function* pieces(data: FileData): Generator<Piece, void> {
+    let { start } = data;
+    for (let index = 0; index * blockSize < data.size; index++) {
+      yield { length: lengthOf(data, index), bytes: bytesOf(data, index, start) };
+      start += storedSize(data.blocks[index] ?? 0);
+    }
   }
 
   return {
     fragments,
-    block,
+    pieces,
+    block: (data, index) => {
+      let { start } = data;
+      for (let i = 0; i < index; i++) start += storedSize(data.blocks[i] ?? 0);
+      return copyOf(bytesOf(data, index, start), lengthOf(data, index));
+    },
     blocks: function* (data) {
-      for (let index = 0; index * blockSize < data.size; index++) yield block(data, index);
+      for (const { length, bytes } of pieces(data)) yield copyOf(bytes, length);
     },
   };
+}
+
+function copyOf(bytes: Buffer | null, length: number): Buffer {
+  return bytes === null ? Buffer.alloc(length) : Buffer.from(bytes);
 }
 
 function readFragments(image: ImageFile): Fragments {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createContentHash, isZero } from './content-hash.ts';
 import type { Contents } from './contents.ts';
 import type { FileData } from './inode.ts';
 import type { ImageTree } from './tree.ts';
@@ -6,7 +6,7 @@ import type { ImageTree } from './tree.ts';
 /** Finds where a content is already. */
 export type KnownContents = {
   hasSize: (size: number) => boolean;
-  /** @param digest SHA-256 of the content, base64 */
+  /** @param digest of `createContentHash` */
   find: (size: number, digest: string) => FileData | null;
 };
 
@@ -27,9 +27,12 @@ export function contentsOfImage(tree: ImageTree, contents: Contents): KnownConte
     const byDigest = new Map<string, number>();
     const found = new Set<number>();
     for (const { index, size } of candidatesOf(tree, sizes)) {
-      const hash = createHash('sha256');
-      for (const block of contents.blocks(dataOf(tree, index))) hash.update(block);
-      byDigest.set(hash.digest('base64'), index);
+      const hash = createContentHash();
+      for (const { bytes } of contents.pieces(dataOf(tree, index))) {
+        if (bytes === null || isZero(bytes)) hash.zeros();
+        else hash.bytes(bytes);
+      }
+      byDigest.set(hash.digest(), index);
       found.add(size);
     }
     return {

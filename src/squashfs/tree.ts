@@ -21,6 +21,8 @@ export type ImageTree = {
   name: (index: number) => string;
   /** Relative to the root, as of src/tree. */
   path: (index: number) => string;
+  /** The paths of all names, in order. */
+  paths: () => Generator<string, void>;
   /** Names of one inode (hard links) have the same number here, and no others. */
   inodeNumber: (index: number) => number;
   /** @throws SquashfsError when the inode refers to what is not there */
@@ -55,8 +57,21 @@ export function readTree(image: ImageFile): ImageTree {
     for (let up = at(parents, index); up !== 0; up = at(parents, up)) result = `${name(up)}/${result}`;
     return result;
   }
+  function* paths(): Generator<string, void> {
+    const open: { index: number; prefix: string }[] = [];
+    let former = '';
+    yield '';
+    for (let index = 1; index < parents.length; index++) {
+      const parent = at(parents, index);
+      if (parent === index - 1) open.push({ index: parent, prefix: former === '' ? '' : `${former}/` });
+      while (open.length > 1 && open.at(-1)?.index !== parent) open.pop();
+      former = (open.at(-1)?.prefix ?? '') + name(index);
+      yield former;
+    }
+  }
   return {
     count: parents.length,
+    paths,
     parent: (index) => at(parents, index),
     name,
     path,

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { CancelledError } from '../errors.ts';
 import type { Packer } from '../system/compressors.ts';
 import type { Entry } from '../tree/entry.ts';
 import type { BlockQueue } from './block-queue.ts';
+import { createContentHash, isZero } from './content-hash.ts';
 import type { FileData } from './inode.ts';
 import type { KnownContentsOf } from './known-contents.ts';
 import { type SourceAccess, type SourceFile, withSourceFile } from './source-file.ts';
@@ -66,7 +66,7 @@ export async function writeData(files: readonly FileToRead[], options: WriteData
     const buffer = queue.take();
     file.read(buffer, 0, size);
     const content = buffer.subarray(0, size);
-    const digest = mayBeThere(size) ? createHash('sha256').update(content).digest('base64') : null;
+    const digest = mayBeThere(size) ? digestOfBlock(content) : null;
     let data = digest === null ? null : find(size, digest);
     if (data === null) {
       data = { ...emptyData(size), fragment: await fragments.add(content) };
@@ -79,7 +79,7 @@ export async function writeData(files: readonly FileToRead[], options: WriteData
   for (const { entry, index } of files) {
     stopIfAborted(signal);
     await withSourceFile(access, entry, index, async (file) => {
-      written.set(index, await writeFile(file, entry.size));
+      written.set(index, await writeFile(file, file.size));
     });
   }
   await fragments.finish();
@@ -101,16 +101,27 @@ function emptyData(size: number): FileData {
   return { size, start: 0, blocks: new Uint32Array(0), fragment: null, sparse: 0 };
 }
 
+function digestOfBlock(content: Buffer): string {
+  const hash = createContentHash();
+  if (isZero(content)) hash.zeros();
+  else hash.bytes(content);
+  return hash.digest();
+}
+
 /** It is read twice then: once to see what it is, once to pack it. The second time comes from memory. */
 function digestOf(file: SourceFile, size: number, blockSize: number): string {
-  const hash = createHash('sha256');
+  const hash = createContentHash();
   const buffer = Buffer.allocUnsafe(blockSize);
+  let hole = 0;
   for (let position = 0; position < size; position += blockSize) {
-    const length = Math.min(blockSize, size - position);
-    file.read(buffer, position, length);
-    hash.update(buffer.subarray(0, length));
+    const block = buffer.subarray(0, Math.min(blockSize, size - position));
+    if (position >= hole) hole = file.nextData(position);
+    const isHole = position + block.length <= hole;
+    if (!isHole) file.read(buffer, position, block.length);
+    if (isHole || isZero(block)) hash.zeros();
+    else hash.bytes(block);
   }
-  return hash.digest('base64');
+  return hash.digest();
 }
 
 /** The result has its places as soon as the queue has written the blocks. */
@@ -118,7 +129,6 @@ async function writeBlocks(file: SourceFile, size: number, options: WriteDataOpt
   const { queue, blockSize, packers, signal } = options;
   const blocks = new Uint32Array(Math.ceil(size / blockSize));
   const data: FileData = { size, start: 0, blocks, fragment: null, sparse: 0 };
-  const zeros = Buffer.alloc(blockSize);
   let hole = 0;
   let first = true;
   for (let i = 0; i < blocks.length; i++) {
@@ -129,7 +139,7 @@ async function writeBlocks(file: SourceFile, size: number, options: WriteDataOpt
     const buffer = queue.take();
     const isHole = position + length <= hole;
     if (!isHole) file.read(buffer, position, length);
-    if (isHole || buffer.compare(zeros, 0, length, 0, length) === 0) {
+    if (isHole || isZero(buffer.subarray(0, length))) {
       queue.release(buffer);
       data.sparse += length;
       continue;

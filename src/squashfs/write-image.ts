@@ -5,6 +5,7 @@ import type { Entry } from '../tree/entry.ts';
 import { createBlockQueue } from './block-queue.ts';
 import { compressorOf } from './compressor-options.ts';
 import { FRAGMENT_SIZE, readContents } from './contents.ts';
+import { createFragmentShares } from './fragment-shares.ts';
 import { compressorOptions, type ImageFile, METADATA_SIZE } from './image-file.ts';
 import { createImageOutput, type ImageOutput } from './image-output.ts';
 import { type FileData, storedSize } from './inode.ts';
@@ -40,6 +41,8 @@ export type WriteImageOptions = {
   access: SourceAccess;
   /** What is in the base already; see `contentsOfImage`. */
   known?: KnownContentsOf;
+  /** Where files of the base are that are not kept: tells how much of a block shared by several files is in use. */
+  unused?: Iterable<FileData>;
   /** When the image was made, in seconds since the epoch. */
   time: number;
   signal?: AbortSignal;
@@ -49,7 +52,10 @@ export type WrittenImage = {
   /** Of the file, with its padding. */
   size: number;
   inodes: number;
-  /** Bytes of data, packed: all of it, what was appended, and what no inode refers to. A fragment lives as long as one file in it. */
+  /**
+   * Bytes of data, packed: all of it, what was appended, and what no inode refers to; of a block that several files
+   * share (a fragment) as large a part as is unused of its unpacked bytes.
+   */
   dataBytes: number;
   appendedBytes: number;
   deadBytes: number;
@@ -124,7 +130,7 @@ async function writeAll(options: WriteImageOptions, packer: Packer, output: Imag
   const dataEnd = output.position();
 
   const live = createLiveBytes();
-  const liveFragments = new Set<number>();
+  const shares = createFragmentShares(baseFragments.count + written.fragments.length);
   const ids = createIds();
   const xattrs = createXattrCollector();
   const tree = await writeTree(
@@ -144,7 +150,7 @@ async function writeAll(options: WriteImageOptions, packer: Packer, output: Imag
           data.start,
           data.blocks.reduce((sum, word) => sum + storedSize(word), 0),
         );
-        if (data.fragment !== null) liveFragments.add(data.fragment.index);
+        shares.use(data, blockSize);
         return data;
       },
     },
@@ -163,10 +169,8 @@ async function writeAll(options: WriteImageOptions, packer: Packer, output: Imag
   const xattrTable = lists.length === 0 ? null : await writeXattrs(output, lists, unless(FLAGS.uncompressedXattrs));
   const bytesUsed = output.position();
 
-  for (const index of liveFragments) {
-    const word = fragmentBytes.readUInt32LE(FRAGMENT_SIZE * index + 8);
-    live.add(Number(fragmentBytes.readBigUInt64LE(FRAGMENT_SIZE * index)), storedSize(word));
-  }
+  for (const data of options.unused ?? []) shares.leave(data, blockSize);
+  const liveFragments = shares.count((index) => storedSize(fragmentBytes.readUInt32LE(FRAGMENT_SIZE * index + 8)));
   const encoded = encodeSuperblock({
     ...superblock,
     inodeCount: shape.inodeCount,
@@ -193,7 +197,7 @@ async function writeAll(options: WriteImageOptions, packer: Packer, output: Imag
     inodes: shape.inodeCount,
     dataBytes,
     appendedBytes: dataEnd - superblock.inodeTable,
-    deadBytes: dataBytes - live.count(),
+    deadBytes: dataBytes - live.count() - liveFragments,
   };
 }
 

@@ -160,8 +160,11 @@ function headWriter({ shape, idIndex, xattrIndex }: TreeToWrite): (entry: Entry,
 
 const SECOND = 1_000_000_000n;
 
-/** mksquashfs keeps the low 32 bits of the seconds: a time before 1970 becomes one of the 22nd century. */
-function secondsOf(nanoseconds: bigint): number {
+/**
+ * A time (nanoseconds since the epoch) as inodes have it. mksquashfs keeps the low 32 bits of the seconds: one before
+ * 1970 becomes one of the 22nd century.
+ */
+export function secondsOf(nanoseconds: bigint): number {
   const rest = nanoseconds % SECOND;
   const floor = (nanoseconds - (rest < 0n ? rest + SECOND : rest)) / SECOND;
   return Number(BigInt.asUintN(32, floor));

@@ -21,7 +21,7 @@ export const checkCandidate = defineStep<Site, RebuildJob, null>({
     const candidate = candidateOf(job);
     const subject = subjectOf(job);
     fs.mkdirSync(subject.mountPoint, { recursive: true, mode: 0o700 });
-    const image = mountOnce(subject.file, subject.mountPoint, signal);
+    const image = mountOnce(subject.file, subject.mountPoint, settings.check.timeout, signal);
     try {
       const checks = imageChecks(subject, { ...job, settings: settings.check, image });
       const verdict = await runChecks(checks, settings.check.timeout, signal);

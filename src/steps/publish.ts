@@ -1,3 +1,5 @@
+import { VoidError } from '../errors.ts';
+import { digestOf } from '../store/digest.ts';
 import { adoptForeign } from '../store/foreign.ts';
 import { candidateOf as candidateFile, imageOf } from '../store/layout.ts';
 import { type LinkTarget, readLinks } from '../store/links.ts';
@@ -11,14 +13,7 @@ import { finishUnit, planUnit, switchUnit, type UnitPlan, undoUnit, unitPlan } f
 export const publish = defineStep<Site, RebuildJob, UnitPlan>({
   name: 'publish',
   plan: unitPlan,
-  prepare: async (job) => {
-    const { name } = job.chroot;
-    job.onProgress('publishing the image', null);
-    const before = await ownLinks(job, name);
-    const after = { current: job.id, previous: nextPrevious(job, before) };
-    const source = { file: candidateFile(job.config.paths, name, job.id), signal: job.signal };
-    return planUnit(job, { name, before, after }, source, (text) => note(job, 'boot.kept', name, text));
-  },
+  prepare: (job) => planFrom(job, candidateFile(job.config.paths, job.chroot.name, job.id)),
   act: async (job, plan) => {
     addGeneration(job.config.paths, candidateOf(job));
     await switchUnit(job, plan, { file: imageOf(job.config.paths, plan.name, job.id), signal: job.signal });
@@ -26,6 +21,35 @@ export const publish = defineStep<Site, RebuildJob, UnitPlan>({
   undo: (site, plan) => undoUnit(site, plan),
   finish: (_, plan) => finishUnit(plan),
 });
+
+/**
+ * The same with an image that was built earlier and is a generation already; after a crash `publish` undoes it, whose name
+ * it has. One that rotted meanwhile is void.
+ */
+export const publishStaged = defineStep<Site, RebuildJob, UnitPlan>({
+  name: publish.name,
+  plan: unitPlan,
+  prepare: async (job) => {
+    const { name, digest } = candidateOf(job);
+    const file = imageOf(job.config.paths, name, job.id);
+    if ((await digestOf(file, job.signal)).digest === digest) return planFrom(job, file);
+    throw new VoidError(`cannot publish image ${job.id} of ${name}: its bytes are not those that were checked`);
+  },
+  act: (job, plan) => {
+    return switchUnit(job, plan, { file: imageOf(job.config.paths, plan.name, job.id), signal: job.signal });
+  },
+  undo: (site, plan) => undoUnit(site, plan),
+  finish: (_, plan) => finishUnit(plan),
+});
+
+async function planFrom(job: RebuildJob, file: string): Promise<UnitPlan> {
+  const { name } = job.chroot;
+  job.onProgress('publishing the image', null);
+  const before = await ownLinks(job, name);
+  const after = { current: job.id, previous: nextPrevious(job, before) };
+  const source = { file, signal: job.signal };
+  return planUnit(job, { name, before, after }, source, (text) => note(job, 'boot.kept', name, text));
+}
 
 /**
  * Which generations `NAME.img` and `.old` are. An image that another program put there becomes a generation first, so

@@ -1,8 +1,10 @@
+import type { ImageWriter } from '../build/incremental.ts';
 import type { Contents } from '../checks/sample.ts';
 import type { Chroot } from '../chroot/chroot.ts';
 import type { PackageLock } from '../chroot/package-lock.ts';
 import type { ChrootConfig, Config } from '../config/config.ts';
 import type { Log, LogEvent } from '../report/log.ts';
+import type { Notice } from '../report/notices/notice.ts';
 import type { LiveLook } from '../serve/live-export.ts';
 import type { Generation } from '../store/generation.ts';
 import type { Tree } from '../tree/look.ts';
@@ -13,12 +15,18 @@ export type Site = {
   log: Log;
   tree: Tree;
   contents: Contents;
+  incremental: ImageWriter;
+  /** Tells people and programs; returns at once, and drops what says nothing new. */
+  notify: (notice: Notice) => void;
   /** Milliseconds since the epoch. */
   now: () => number;
 };
 
 /** A candidate that has been built: its record, so far without a verdict. */
 export type Candidate = Generation & { inputs: string };
+
+/** `any`: whatever the config says and is right; `full`: all of it anew. */
+export type Engine = { kind: 'any' } | { kind: 'full'; why: string };
 
 /** A running rebuild and what it has gathered. */
 export type RebuildJob = Site & {
@@ -37,6 +45,8 @@ export type RebuildJob = Site & {
   /** What is built in the chroot's place, where it is cleaned up: `readSince` as of the manifest's walk. */
   view: { root: string; readSince: string; close: () => Promise<void> } | null;
   candidate: Candidate | null;
+  /** Whether the former image may be built upon, and why not. */
+  engine: Engine;
   /** Files whose contents an incremental build has written, as the manifest has them (latin1). */
   written: readonly string[];
   /** How clients' way to the image looked before anything changed for them. */

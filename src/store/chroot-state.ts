@@ -8,10 +8,12 @@ import { chrootStateFile, type StorePaths } from './layout.ts';
 export const chrootState = z.object({
   /** Inputs whose image failed a check, oldest first. `at`: ISO 8601. */
   quarantine: z.array(z.object({ inputs: z.string(), reason: z.string(), at: z.string() })),
-  /** A person said stop; `since`: ISO 8601. */
-  hold: z.object({ since: z.string(), reason: z.string() }).nullable(),
+  /** A person said stop; ISO 8601. Without `until` it does not end by itself. */
+  hold: z.object({ since: z.string(), reason: z.string(), until: z.exactOptional(z.string()) }).nullable(),
   /** The digest of the inputs at the last whole look. `at`: ISO 8601. */
   looked: z.object({ inputs: z.string(), at: z.string() }).nullable(),
+  /** A generation that passed its checks in quiet hours and is to be published after them. `at`: ISO 8601. */
+  staged: z.exactOptional(z.object({ id: z.string(), inputs: z.string(), at: z.string() })),
 });
 
 /** What is to be remembered of a chroot, whatever images it has. */
@@ -62,7 +64,7 @@ export function updateChrootState(
   const state = { ...changed, quarantine: [...byInputs.values()].slice(-QUARANTINE_LIMIT) };
   const file = chrootStateFile(paths, name);
   makeDirectory(path.dirname(file));
-  writeDurably(file, `${JSON.stringify(state, null, 1)}\n`, 0o600);
+  writeDurably(file, `${JSON.stringify(state, null, 1)}\n`, 0o600, 'state');
   return state;
 }
 

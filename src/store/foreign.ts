@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { BusyError, UserError } from '../errors.ts';
 import { makeDirectory, removeDurably } from '../system/durable.ts';
+import { fault } from '../system/faults.ts';
 import { type Digest, digestNow, digestOf } from './digest.ts';
 import type { Generation } from './generation.ts';
 import { candidateOf, generationDirectory, imageFile, oldFile, type StorePaths } from './layout.ts';
@@ -24,6 +25,7 @@ export async function adoptForeign(paths: StorePaths, name: string, which: Which
     try {
       const before = await handle.stat({ bigint: true });
       // the other program need not have done so
+      fault('foreign.sync');
       await handle.sync();
       const digest = await digestOf(file);
       const after = await handle.stat({ bigint: true });
@@ -33,7 +35,7 @@ export async function adoptForeign(paths: StorePaths, name: string, which: Which
       await handle.close();
     }
   } catch (error) {
-    removeDurably(file);
+    removeDurably(file, 'foreign');
     throw error;
   }
 }
@@ -45,7 +47,7 @@ export function adoptForeignNow(paths: StorePaths, name: string, which: Which, n
   try {
     return take(paths, { name, id, which, now, builtAt: fs.statSync(file).mtime, digest: digestNow(file) });
   } catch (error) {
-    removeDurably(file);
+    removeDurably(file, 'foreign');
     throw error;
   }
 }
@@ -57,12 +59,13 @@ function claim(paths: StorePaths, name: string, which: Which, now: number): stri
   makeDirectory(generationDirectory(paths, name));
   const candidate = candidateOf(paths, name, id);
   try {
+    fault('foreign.link');
     fs.linkSync(source, candidate);
   } catch (error) {
     throw linkError(`take up ${source}`, paths, error);
   }
   if (fs.lstatSync(candidate).isFile()) return id;
-  removeDurably(candidate);
+  removeDurably(candidate, 'foreign');
   throw new UserError(`cannot take up ${source}: it is not a regular file`);
 }
 
@@ -75,6 +78,9 @@ function take(paths: StorePaths, { name, id, which, now, builtAt, digest }: Foun
     name,
     builtAt: builtAt.toISOString(),
     builder: 'foreign',
+    how: '',
+    deadBytes: 0,
+    verifiedAt: null,
     inputs: null,
     reason: `another program made ${fileOf(paths, name, which)}`,
     compression: 'unknown',

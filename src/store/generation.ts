@@ -24,7 +24,13 @@ export type Generation = {
   /** ISO 8601, UTC. */
   builtAt: string;
   /** `foreign`: an image that another program made, taken up as it was found. */
-  builder: 'mksquashfs' | 'foreign';
+  builder: 'mksquashfs' | 'incremental' | 'foreign';
+  /** In words: what was taken over from the former image, or why nothing was. */
+  how: string;
+  /** Bytes of packed data that no file needs; an incremental build leaves some behind. */
+  deadBytes: number;
+  /** ISO 8601: when all contents were last compared with those of the chroot, or packed anew; null: never. */
+  verifiedAt: string | null;
   /** Digest of the inputs it was made of; null for a foreign image. */
   inputs: string | null;
   /** Why it was built, in words. */

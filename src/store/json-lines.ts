@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { hasCode } from '../errors.ts';
-import { makeDirectory, syncDirectory } from '../system/durable.ts';
+import { cannotWrite, makeDirectory, syncDirectory } from '../system/durable.ts';
+import { fault } from '../system/faults.ts';
 
 const NEWLINE = 0x0a;
 const PIECE = 65_536;
@@ -13,12 +14,18 @@ export function appendLine(file: string, value: unknown, mode = 0o600): void {
   const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_APPEND | fs.constants.O_CREAT, mode);
   try {
     const text = `${hasOpenLine(fd) ? '\n' : ''}${JSON.stringify(value)}\n`;
+    fault('history.write');
     fs.writeFileSync(fd, text);
+    fault('history.sync');
     fs.fsyncSync(fd);
+  } catch (error) {
+    throw cannotWrite(file, error);
   } finally {
     fs.closeSync(fd);
   }
-  if (isNew) syncDirectory(path.dirname(file));
+  if (!isNew) return;
+  fault('history.sync-directory');
+  syncDirectory(path.dirname(file));
 }
 
 /**

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import * as z from 'zod';
 import { hasCode, messageOf, UserError } from '../errors.ts';
 import { removeDurably, sameFile, syncDirectory, writeDurably } from '../system/durable.ts';
+import { fault } from '../system/faults.ts';
 import type { Generation } from './generation.ts';
 import {
   candidateOf,
@@ -26,7 +27,10 @@ const generation = z.object({
   size: z.number().int().nonnegative(),
   sums: z.string().default(''),
   builtAt: time,
-  builder: z.enum(['mksquashfs', 'foreign']),
+  builder: z.enum(['mksquashfs', 'incremental', 'foreign']),
+  how: z.string().default(''),
+  deadBytes: z.number().default(0),
+  verifiedAt: time.nullable().default(null),
   inputs: z.string().nullable(),
   reason: z.string(),
   compression: z.string(),
@@ -54,7 +58,7 @@ export function parseRecord(text: string): Generation {
 
 /** Writes a generation's record, durably. */
 export function writeRecord(paths: StorePaths, record: Generation): void {
-  writeDurably(recordOf(paths, record.name, record.id), `${JSON.stringify(record, null, 1)}\n`);
+  writeDurably(recordOf(paths, record.name, record.id), `${JSON.stringify(record, null, 1)}\n`, 0o640, 'record');
 }
 
 /** A generation's record; undefined when there is none or it cannot be understood (`generations` says why). */
@@ -101,10 +105,12 @@ export function addGeneration(paths: StorePaths, record: Generation): void {
   const { name, id } = record;
   writeRecord(paths, record);
   try {
+    fault('generation.rename');
     fs.renameSync(candidateOf(paths, name, id), imageOf(paths, name, id));
   } catch (error) {
     if (!hasCode(error, 'ENOENT') || !fs.existsSync(imageOf(paths, name, id))) throw error;
   }
+  fault('generation.sync-directory');
   syncDirectory(generationDirectory(paths, name));
 }
 
@@ -125,8 +131,8 @@ export function removeGeneration(paths: StorePaths, name: string, id: string): v
     image,
     manifestOf(paths, name, id),
   ])
-    removeDurably(file);
-  removeDurably(recordOf(paths, name, id));
+    removeDurably(file, 'generation');
+  removeDurably(recordOf(paths, name, id), 'generation');
 }
 
 /** The record, or in words why there is none. */

@@ -15,12 +15,12 @@ export function setAside(paths: StorePaths, record: Generation): void {
   if (source === undefined) throw new UserError(`cannot keep the rejected image ${id} of ${name}: it is not there`);
   const rejected = rejectedFiles(paths, name);
   // The record comes last and goes first: where there is one, the files beside it are its own.
-  removeDurably(rejected.record);
-  linkOver(source, rejected.image);
+  removeDurably(rejected.record, 'aside');
+  linkOver(source, rejected.image, 'aside');
   const manifest = manifestOf(paths, name, id);
-  if (fs.existsSync(manifest)) linkOver(manifest, rejected.manifest);
-  else removeDurably(rejected.manifest);
-  writeDurably(rejected.record, `${JSON.stringify(record, null, 1)}\n`);
+  if (fs.existsSync(manifest)) linkOver(manifest, rejected.manifest, 'aside');
+  else removeDurably(rejected.manifest, 'aside');
+  writeDurably(rejected.record, `${JSON.stringify(record, null, 1)}\n`, 0o640, 'aside');
 }
 
 /** The image that was set aside last, or null. */

@@ -19,7 +19,7 @@ export function sweep(paths: StorePaths): string[] {
       .map((name) => path.join(directory, name)),
   );
   const left = [...temporary, ...directories.flatMap(filesWithoutImage)];
-  for (const file of left) removeDurably(file);
+  for (const file of left) removeDurably(file, 'sweep');
   return left;
 }
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { hasCode, UserError } from '../errors.ts';
 import { linkOver, removeDurably, syncDirectory } from '../system/durable.ts';
+import { fault } from '../system/faults.ts';
 import { adoptForeignNow } from './foreign.ts';
 import { imageFile, imageOf, oldFile, type StorePaths } from './layout.ts';
 import { linkError, readLinks } from './links.ts';
@@ -31,9 +32,10 @@ export function switchTo(paths: StorePaths, name: string, target: Links, now: nu
   }
   try {
     // The former .old goes first: it is the one that clients miss least.
-    give(paths, name, oldFile(paths, name), target.previous);
-    give(paths, name, imageFile(paths, name), target.current);
+    give(paths, name, 'old', target.previous);
+    give(paths, name, 'image', target.current);
     // linkOver leaves out what is right already, which a crash may have kept from being durable.
+    fault('images.sync-directory');
     syncDirectory(paths.images);
   } catch (error) {
     throw linkError(`switch ${name}`, paths, error);
@@ -48,9 +50,10 @@ function currentNow(paths: StorePaths, name: string, now: number): { kind: 'gene
   return { kind: 'generation', id: adoptForeignNow(paths, name, 'current', now).id };
 }
 
-function give(paths: StorePaths, name: string, file: string, id: string | null): void {
-  if (id === null) removeDurably(file);
-  else linkOver(imageOf(paths, name, id), file);
+function give(paths: StorePaths, name: string, which: 'image' | 'old', id: string | null): void {
+  const file = which === 'image' ? imageFile(paths, name) : oldFile(paths, name);
+  if (id === null) removeDurably(file, which);
+  else linkOver(imageOf(paths, name, id), file, which);
 }
 
 /**

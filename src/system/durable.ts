@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { hasCode, messageOf, UserError } from '../errors.ts';
+import { fault, type Linked, type Removed, type Written } from './faults.ts';
 
 /** A name beside `file` that no other program uses; hidden, so that no pattern such as `*.img` matches it. */
 function temporaryName(file: string): string {
@@ -35,23 +37,36 @@ export async function syncFiles(files: readonly string[]): Promise<void> {
 /**
  * Replaces a file's content as a whole: write, fsync, rename, fsync of the directory. A reader, and a start after a
  * power cut, finds the former content or the new one.
+ * @param as what it is, for its fault points; without, it has none
+ * @throws UserError with the file and the system's `code`
  */
-export function writeDurably(file: string, data: string | Uint8Array, mode = 0o640): void {
+export function writeDurably(file: string, data: string | Uint8Array, mode = 0o640, as?: Written): void {
   const temporary = temporaryName(file);
   try {
     const fd = fs.openSync(temporary, 'wx', mode);
     try {
+      if (as !== undefined) fault(`${as}.write`);
       fs.writeFileSync(fd, data);
+      if (as !== undefined) fault(`${as}.sync`);
       fs.fsyncSync(fd);
     } finally {
       fs.closeSync(fd);
     }
+    if (as !== undefined) fault(`${as}.rename`);
     fs.renameSync(temporary, file);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
-    throw error;
+    throw cannotWrite(file, error);
   }
+  if (as !== undefined) fault(`${as}.sync-directory`);
   syncDirectory(path.dirname(file));
+}
+
+/** The system's error with the file that it is about, which it does not name for a descriptor; `code` stays. */
+export function cannotWrite(file: string, error: unknown): UserError {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const hint = hasCode(error, 'ENOSPC', 'EDQUOT') ? ' (make room there)' : '';
+  return Object.assign(new UserError(`cannot write ${file}: ${messageOf(error)}${hint}`, { cause: error }), { code });
 }
 
 /**
@@ -59,16 +74,19 @@ export function writeDurably(file: string, data: string | Uint8Array, mode = 0o6
  * return. Nothing happens when both are one inode already: rename(2) between two links of one inode is a no-op that
  * would leave the temporary name behind.
  */
-export function linkOver(existing: string, file: string): void {
+export function linkOver(existing: string, file: string, as: Linked): void {
   if (sameFile(existing, file)) return;
   const temporary = temporaryName(file);
+  fault(`${as}.link`);
   fs.linkSync(existing, temporary);
   try {
+    fault(`${as}.rename`);
     fs.renameSync(temporary, file);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
     throw error;
   }
+  fault(`${as}.sync-directory`);
   syncDirectory(path.dirname(file));
 }
 
@@ -80,8 +98,10 @@ export function sameFile(one: string, other: string): boolean {
 }
 
 /** Removes a name durably; one that is not there is no error. */
-export function removeDurably(file: string): void {
+export function removeDurably(file: string, as: Removed): void {
+  fault(`${as}.remove`);
   fs.rmSync(file, { force: true });
+  fault(`${as}.sync-directory`);
   if (fs.existsSync(path.dirname(file))) syncDirectory(path.dirname(file));
 }
 

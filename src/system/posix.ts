@@ -15,6 +15,9 @@ type Libc = {
   renameat2: (from: Buffer, to: Buffer, flags: number) => number;
   fadvise: (fd: number, advice: number) => number;
   cachestat: (fd: number, range: Buffer, result: Buffer) => number;
+  lseek: (fd: number, offset: number, whence: number) => number;
+  listxattr: (path: Buffer, list: Buffer, size: number) => number;
+  getxattr: (path: Buffer, name: Buffer, value: Buffer, size: number) => number;
   errno: () => number;
 };
 
@@ -34,7 +37,15 @@ function libc(): Libc {
     'int renameat2(int olddir, const uint8_t *from, int newdir, const uint8_t *to, unsigned int flags)',
   );
   const fadvise = library.func('int posix_fadvise64(int fd, int64_t offset, int64_t length, int advice)');
+  const lseek = library.func('int64_t lseek64(int fd, int64_t offset, int whence)');
+  const listxattr = library.func('int64_t listxattr(const uint8_t *path, uint8_t *list, size_t size)');
+  const getxattr = library.func(
+    'int64_t getxattr(const uint8_t *path, const uint8_t *name, uint8_t *value, size_t size)',
+  );
   loaded = {
+    lseek: (fd, offset, whence) => Number(lseek(fd, offset, whence)),
+    listxattr: (path, list, size) => Number(listxattr(path, list, size)),
+    getxattr: (path, name, value, size) => Number(getxattr(path, name, value, size)),
     open: (dirfd, path, how) =>
       Number(syscall(SYS_openat2, 'int', dirfd, 'uint8_t *', path, 'uint8_t *', how, 'size_t', how.length)),
     fcntl: (fd, command, lock) => Number(fcntl(fd, command, 'uint8_t *', lock)),
@@ -94,6 +105,83 @@ export function openInRoot(
 
 /** On a busy machine some in a row happen, so many do not. */
 const RACES = 1000;
+
+/** The kernel takes paths of less than 4096 bytes; a name has up to 255. */
+const LONG = 3_500;
+
+/**
+ * `openInRoot` for a path of a walk (latin1), which may be longer than the kernel takes: it then goes there in pieces.
+ * @throws an error with `code` as of node:fs
+ */
+export function openWalked(rootFd: number, path: string, flags: number): number {
+  if (path.length <= LONG) return openInRoot(rootFd, path === '' ? '.' : path, flags, 0, 'latin1');
+  const cut = path.lastIndexOf('/', LONG);
+  const above = openInRoot(rootFd, path.slice(0, cut), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY, 0, 'latin1');
+  try {
+    return openWalked(above, path.slice(cut + 1), flags);
+  } finally {
+    fs.closeSync(above);
+  }
+}
+
+const O_PATH = 0o10000000;
+/** Longer lists and values no kernel has (XATTR_LIST_MAX, XATTR_SIZE_MAX). */
+const XATTR_MOST = 65_536;
+
+let xattrRoom: { list: Buffer; value: Buffer } | undefined;
+
+/** One extended attribute: its name, one char per byte, and its value. */
+export type ExtendedAttribute = { name: string; value: Buffer };
+
+/**
+ * The extended attributes of a path of a walk (listxattr(2), getxattr(2)), of whatever type it is; a symlink is not
+ * followed. None where the file system has none.
+ * @param path relative to `rootFd`, one char per byte (latin1); '' is the root itself
+ * @throws an error with `code` as of node:fs
+ */
+export function extendedAttributes(rootFd: number, path: string): ExtendedAttribute[] {
+  const fd = openWalked(rootFd, path, O_PATH | fs.constants.O_NOFOLLOW);
+  try {
+    // neither fgetxattr takes such a descriptor nor is there a getxattrat before Linux 6.13
+    const place = cString(`/proc/self/fd/${fd}`, 'latin1');
+    xattrRoom ??= { list: Buffer.alloc(XATTR_MOST), value: Buffer.alloc(XATTR_MOST) };
+    const { list, value } = xattrRoom;
+    const length = libc().listxattr(place, list, list.length);
+    if (length < 0) {
+      const error = systemError('listxattr', path);
+      if (error.code === 'ENOTSUP' || error.code === 'EOPNOTSUPP') return [];
+      throw error;
+    }
+    const names = list.toString('latin1', 0, length).split('\0').slice(0, -1);
+    return names.flatMap((name) => {
+      const size = libc().getxattr(place, cString(name, 'latin1'), value, value.length);
+      if (size >= 0) return [{ name, value: Buffer.from(value.subarray(0, size)) }];
+      const error = systemError('getxattr', path);
+      // it was removed in between
+      if (error.code === 'ENODATA') return [];
+      throw error;
+    });
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+const SEEK_DATA = 3;
+
+/**
+ * Where the next data of a file is, at or behind a position (lseek(2), SEEK_DATA): what is before it is a hole. The
+ * position itself where the file system does not tell.
+ * @param fd whose file offset nobody uses
+ * @returns null when all that follows is a hole
+ */
+export function nextData(fd: number, position: number): number | null {
+  const data = libc().lseek(fd, position, SEEK_DATA);
+  if (data >= 0) return data;
+  const error = systemError('lseek', `fd ${fd}`);
+  if (error.code === 'ENXIO') return null;
+  if (error.code === 'EINVAL') return position;
+  throw error;
+}
 
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;

@@ -4,7 +4,7 @@ import { treeDigest } from './digest.ts';
 import { displayEntry } from './display.ts';
 import type { Entry } from './entry.ts';
 import { excludeNothing, excluderOf } from './excludes.ts';
-import { readManifest, writeManifest } from './manifest.ts';
+import { manifestLine, readManifest, writeManifest } from './manifest.ts';
 import { walk } from './walk.ts';
 
 export type { Change } from './changes.ts';
@@ -49,11 +49,24 @@ export type Tree = {
 
 /** `Tree.look`, at once. */
 export function look(request: LookRequest): Look {
+  return lookAt(request).look;
+}
+
+/** A look with what was seen: the entries, and the lines that the manifest has for them (none without a manifest). */
+export type Seen = { look: Look; entries: readonly Entry[]; lines: readonly string[] };
+
+/** `Tree.look`, at once, for who goes on with the entries. */
+export function lookAt(request: LookRequest): Seen {
   const started = request.readSince === undefined ? nanosecondsNow() : BigInt(request.readSince);
   const entries = walkOf(request);
   const { manifestFile, ignorePatterns } = request;
-  if (manifestFile !== undefined) writeManifest(manifestFile, { started, ignorePatterns, entries });
-  return { digest: treeDigest(entries), entries: entries.length, bytes: bytesOf(entries), started: String(started) };
+  const lines = manifestFile === undefined ? [] : entries.map(manifestLine);
+  if (manifestFile !== undefined) writeManifest(manifestFile, { started, ignorePatterns, entries }, lines);
+  return {
+    look: { digest: treeDigest(entries), entries: entries.length, bytes: bytesOf(entries), started: String(started) },
+    entries,
+    lines,
+  };
 }
 
 /** `Tree.compareWalk`, at once. */

@@ -13,16 +13,28 @@ export type Manifest = {
 
 const HEADER = 'tree manifest 1';
 
+/** A manifest whose entries are still lines, as `manifestLine` makes them. */
+export type ManifestLines = {
+  started: bigint;
+  ignorePatterns: readonly string[];
+  lines: readonly string[];
+  /** SHA-256 (hex) of the image that was made of the tree, see `bindManifest`; null when nobody said. */
+  image: string | null;
+};
+
 /**
  * A manifest as text of one char per byte (latin1): header, start, a line for each ignore pattern, a line for each entry
- * with its fields divided by tabs, and a last line with their number, so that half a manifest is not taken for a whole.
+ * with its fields divided by tabs, and a line with their number, so that half a manifest is not taken for a whole. Behind
+ * that there may be a line for the image, which is made after the manifest.
+ * @param lines those of the entries, where somebody has them already
  */
-export function serializeManifest({ started, ignorePatterns, entries }: Manifest): string {
-  const lines = [HEADER, `started\t${started}`];
-  for (const pattern of ignorePatterns) lines.push(`ignore\t${encoded(pattern)}`);
-  for (const entry of entries) lines.push(entryLine(entry));
-  lines.push(`end\t${entries.length}`, '');
-  return lines.join('\n');
+export function serializeManifest(
+  { started, ignorePatterns, entries }: Manifest,
+  lines: readonly string[] = entries.map(manifestLine),
+): string {
+  const head = [HEADER, `started\t${started}`, ...ignorePatterns.map((pattern) => `ignore\t${encoded(pattern)}`)];
+  const body = lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+  return `${head.join('\n')}\n${body}end\t${entries.length}\n`;
 }
 
 /**
@@ -30,6 +42,19 @@ export function serializeManifest({ started, ignorePatterns, entries }: Manifest
  * @throws UserError with the line that is wrong
  */
 export function parseManifest(text: string): Manifest {
+  const { started, ignorePatterns, lines } = splitManifest(text);
+  const entries = lines.map((line, index) => {
+    const entry = parseEntry(line);
+    if (entry === undefined) throw malformed(FIRST + ignorePatterns.length + index);
+    return entry;
+  });
+  return { started, ignorePatterns, entries };
+}
+
+/** Lines are counted from 1; so many come before the patterns. */
+const FIRST = 3;
+
+function splitManifest(text: string): ManifestLines {
   const lines = text.split('\n');
   if (lines[0] !== HEADER) throw malformed(1);
   const [word, startedText = ''] = (lines[1] ?? '').split('\t');
@@ -39,22 +64,27 @@ export function parseManifest(text: string): Manifest {
   for (; lines[next]?.startsWith('ignore\t') === true; next++) {
     ignorePatterns.push(decoded((lines[next] ?? '').slice('ignore\t'.length)));
   }
-  const entries: Entry[] = [];
-  for (; next < lines.length; next++) {
-    const line = lines[next] ?? '';
-    if (line.startsWith('end\t')) break;
-    const entry = parseEntry(line);
-    if (entry === undefined) throw malformed(next + 1);
-    entries.push(entry);
+  // from behind: entries are as many as all the others together, or more
+  const imageLine = /^image\t([0-9a-f]{64})$/.exec(lines.at(-2) ?? '');
+  const end = lines.length - (imageLine === null ? 2 : 3);
+  const count = end - next;
+  if (lines[end] !== `end\t${count}` || lines.at(-1) !== '') {
+    throw malformed(firstWrong(lines, next) + 1);
   }
-  if (lines[next] !== `end\t${entries.length}` || lines.length !== next + 2) throw malformed(next + 1);
-  return { started: BigInt(startedText), ignorePatterns, entries };
+  return { started: BigInt(startedText), ignorePatterns, lines: lines.slice(next, end), image: imageLine?.[1] ?? null };
+}
+
+/** Where a manifest that does not end as it should stops being one. */
+function firstWrong(lines: readonly string[], from: number): number {
+  let at = from;
+  while (at < lines.length && parseEntry(lines[at] ?? '') !== undefined) at++;
+  return at;
 }
 
 /** @throws UserError when it cannot be written */
-export function writeManifest(file: string, manifest: Manifest): void {
+export function writeManifest(file: string, manifest: Manifest, lines?: readonly string[]): void {
   try {
-    fs.writeFileSync(file, serializeManifest(manifest), { encoding: 'latin1', mode: 0o640 });
+    fs.writeFileSync(file, serializeManifest(manifest, lines), { encoding: 'latin1', mode: 0o640 });
   } catch (error) {
     throw new UserError(`cannot write the manifest ${file}`, { cause: error });
   }
@@ -67,6 +97,38 @@ export function readManifest(file: string): Manifest {
   } catch (error) {
     throw new UserError(`cannot read the manifest ${file}`, { cause: error });
   }
+}
+
+/**
+ * Reads a manifest without looking into its entries.
+ * @throws UserError when it cannot be read or is not a whole manifest
+ */
+export function readManifestLines(file: string): ManifestLines {
+  try {
+    return splitManifest(fs.readFileSync(file, 'latin1'));
+  } catch (error) {
+    throw new UserError(`cannot read the manifest ${file}`, { cause: error });
+  }
+}
+
+/**
+ * Writes into a finished manifest which image was made of its tree: what is said of the one is then known of the other.
+ * @param digest SHA-256 of the image, lower-case hex
+ * @throws UserError when it cannot be written
+ */
+export function bindManifest(file: string, digest: string): void {
+  try {
+    fs.appendFileSync(file, `image\t${digest}\n`);
+  } catch (error) {
+    throw new UserError(`cannot write the manifest ${file}`, { cause: error });
+  }
+}
+
+/** @throws UserError when it is not one of `manifestLine` */
+export function entryOfLine(line: string): Entry {
+  const entry = parseEntry(line);
+  if (entry === undefined) throw new UserError('cannot read a manifest: one of its lines is not as it was written');
+  return entry;
 }
 
 const LETTERS: Readonly<Record<EntryType, string>> = {
@@ -89,7 +151,8 @@ const TYPES: ReadonlyMap<string, EntryType> = new Map([
   ['s', 'socket'],
 ]);
 
-function entryLine(entry: Entry): string {
+/** One entry as a manifest has it: two entries that are alike in everything have the same line. */
+export function manifestLine(entry: Entry): string {
   const { type, mode, uid, gid, size, mtime, ctime, dev, ino, nlink, rdev, ignored, path, target } = entry;
   const numbers = `${mode}\t${uid}\t${gid}\t${size}\t${mtime}\t${ctime}\t${dev}\t${ino}\t${nlink}\t${rdev}`;
   return `${LETTERS[type]}\t${ignored ? 1 : 0}\t${numbers}\t${encoded(path)}\t${encoded(target)}`;

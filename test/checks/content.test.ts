@@ -26,7 +26,7 @@ beforeEach(async () => {
   const patterns = { excludePatterns: [], ignorePatterns: [], skipContents: [] };
   await treeInThread.look({ root: tree, ...patterns, manifestFile });
   image = path.join(directory, 'it.img');
-  mount = mountOnce(image, path.join(directory, 'mnt'), new AbortController().signal);
+  mount = mountOnce(image, path.join(directory, 'mnt'), 60_000, new AbortController().signal);
   options = {
     image: mount,
     manifestFile,

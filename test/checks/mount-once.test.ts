@@ -7,6 +7,9 @@ import { mountOnce } from '../../src/checks/mount-once.ts';
 import { CancelledError } from '../../src/errors.ts';
 import { leftovers } from '../end-to-end/server.ts';
 
+/** Milliseconds, against hanging alone. */
+const LIMIT = 60_000;
+
 let directory: string;
 let image: string;
 let mountPoint: string;
@@ -26,7 +29,7 @@ afterEach(() => {
 
 describe('an image that is mounted once', () => {
   it('is the same for all who ask, and gone after it was closed', async () => {
-    const mount = mountOnce(image, mountPoint, new AbortController().signal);
+    const mount = mountOnce(image, mountPoint, LIMIT, new AbortController().signal);
     const [one, other] = await Promise.all([mount.root(), mount.root()]);
     expect(one).toBe(other);
     expect(fs.readFileSync(path.join(one, 'motd'), 'utf8')).toBe('hello\n');
@@ -35,15 +38,30 @@ describe('an image that is mounted once', () => {
   });
 
   it('needs no closing when nobody asked, and closes after it could not be mounted', async () => {
-    await mountOnce(image, mountPoint, new AbortController().signal).close();
+    await mountOnce(image, mountPoint, LIMIT, new AbortController().signal).close();
     fs.writeFileSync(image, '');
-    const mount = mountOnce(image, mountPoint, new AbortController().signal);
+    const mount = mountOnce(image, mountPoint, LIMIT, new AbortController().signal);
     await expect(mount.root()).rejects.toThrow('the image does not mount');
     await mount.close();
   });
 
+  it('whose mounting hangs is ended at its limit, which is a fault of the image', async () => {
+    const bin = path.join(directory, 'bin');
+    fs.mkdirSync(bin);
+    fs.writeFileSync(path.join(bin, 'mount'), '#!/bin/sh\nexec sleep 1000\n', { mode: 0o755 });
+    const former = process.env.PATH;
+    process.env.PATH = `${bin}:${former}`;
+    try {
+      const mount = mountOnce(image, mountPoint, 300, new AbortController().signal);
+      await expect(mount.root()).rejects.toThrow('mounting the image did not end within 0.3 s (check.timeout)');
+      await mount.close();
+    } finally {
+      process.env.PATH = former;
+    }
+  });
+
   it('that was stopped says nothing of the image', async () => {
-    const mount = mountOnce(image, mountPoint, AbortSignal.abort());
+    const mount = mountOnce(image, mountPoint, LIMIT, AbortSignal.abort());
     await expect(mount.root()).rejects.toThrow(CancelledError);
     await mount.close();
   });

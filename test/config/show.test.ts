@@ -21,6 +21,8 @@ test('what is shown is TOML that gives the same config', () => {
     '/etc/ltsp/ltsp-update-image.conf': 'EXCLUDE="one two" NO_BACKUP=true COMPRESSION=xz',
     '/etc/ltsp/ltsp-autoimage.toml':
       'chroots = ["/", "/a \\"b\\" \\u007f"]\n[paths]\nrun = "/r"\n[schedule]\ntimezone = "Europe/Berlin"\n' +
+      'quiet_hours = "Mon-Fri 8:00-16:00,Sat  22:00-06:00"\nin_quiet_hours = "wait"\nurgent = ["linux-*"]\n' +
+      '[notify]\nmail = "a@b"\nwebhook = "https://x/{token}"\nwebhook_shape = "slack"\ntoken_file = "/t"\nevents = []\n' +
       '[build]\njobs = 2\nexclude = ["three\\\\*"]\n[serve]\nmode = "0600"\ngroup = "backup"\n' +
       '[chroot."fat.x"]\nwatch.quiet = "1500ms"\nbuild.exclude = ["four"]\n[chroot.thin]\nkeep.grace = "0s"',
   });

@@ -67,6 +67,10 @@ describe('plan', () => {
       state: 'held',
       reason: 'on hold since 29 Nov 08:30: reverted by hand; release with ltsp-autoimage release amd64',
     });
+    const until = new Date(2025, 11, 24, 8).toISOString();
+    expect(plan(facts({ hold: { ...HOLD, until } }))).toMatchObject({
+      reason: expect.stringMatching(/^on hold since 29 Nov 08:30 until 24 Dec 08:00: /),
+    });
   });
 
   it('calls an unchanged image current even on hold or in quarantine: there is nothing to publish', () => {

@@ -6,6 +6,11 @@ export class FakeClock implements Clock {
   #now = Date.now();
   #timers: { at: number; callback: () => void }[] = [];
 
+  /** How many are waited for. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
   now = (): number => this.#now;
 
   after = (delay: number, callback: () => void): (() => void) => {

@@ -44,6 +44,7 @@ function fake(some: Partial<Control> = {}): Control {
     build: async () => [published],
     revert: async ({ name, to }) => ({ name, kind: 'reverted', message: `to ${to}`, id: to }),
     release: async (name) => ({ name, kind: 'released', message: `${name}: released`, id: null }),
+    hold: async ({ name, until }) => ({ name, kind: 'held', message: `until ${until}`, id: null }),
     ...some,
   };
 }
@@ -115,6 +116,8 @@ describe('a client and a server', () => {
     expect(await control.history()).toEqual([]);
     expect(await control.revert({ name: 'amd64', to: '20251126T043000Z' })).toMatchObject({ id: '20251126T043000Z' });
     expect(await control.release('amd64')).toMatchObject({ kind: 'released', message: 'amd64: released' });
+    const until = '2025-12-24T08:00:00.000Z';
+    expect(await control.hold({ name: 'amd64', until })).toMatchObject({ kind: 'held', message: `until ${until}` });
   });
 
   it('carry progress in its order while a build runs, and then the outcomes', async () => {
@@ -224,6 +227,8 @@ describe('serveControl', () => {
     ['POST', '/build', '{"names":[]}', 400],
     ['POST', '/revert', '{"name":3,"to":null}', 400],
     ['POST', '/release', 'null', 400],
+    ['POST', '/hold', '{"name":"amd64","until":"soon"}', 400],
+    ['POST', '/hold', '{"name":"amd64"}', 400],
     ['POST', '/release', Buffer.from([0xff, 0xfe, 0x00]), 400],
   ])('refuses %s %s with body %j: %d', async (method, target, body, code) => {
     await serve();

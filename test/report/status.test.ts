@@ -120,6 +120,10 @@ describe('renderStatus', () => {
       amd64  held   5 h  812 MB  0        on hold: reverted by hand
       "
     `);
+    const until = new Date(2025, 11, 24, 8).toISOString();
+    expect(show(status(chroot('amd64', { hold: { ...hold, until } }))).split('\n')[0]).toBe(
+      'amd64: on hold until 24 Dec 08:00; the image of today 07:00 is live.',
+    );
   });
 
   it('shows a chroot without an image', () => {

@@ -45,6 +45,7 @@ export async function rebuild(
     const tree = readTree(base);
     const contents = readContents(base);
     const old = new Map<string, FileData>();
+    const kept = new Set<string>();
     for (let index = 0; index < tree.count; index++) {
       const inode = tree.inode(index);
       if (inode.type === 'file') old.set(tree.path(index), inode.data);
@@ -57,10 +58,16 @@ export async function rebuild(
       const data = old.get(entry.path);
       const isSame =
         options.keep === 'same content' && data !== undefined && sameContent(contents, data, access.open(entry, index));
-      if (isSame) return { kind: 'kept', data: () => data };
+      if (isSame) {
+        kept.add(entry.path);
+        return { kind: 'kept', data: () => data };
+      }
       read.add(entry.path);
       return { kind: 'read' };
     };
+    function* unused(): Generator<FileData, void> {
+      for (const [path, data] of old) if (!kept.has(path)) yield data;
+    }
     await copyImage(former, target);
     const written = await writeImage({
       base,
@@ -70,6 +77,7 @@ export async function rebuild(
       xattrs: ({ path }) => xattrs.get(path) ?? [],
       access,
       ...(options.known === 'nothing' ? {} : { known: contentsOfImage(tree, contents) }),
+      unused: unused(),
       time: 1_700_000_000,
     });
     return { ...written, read: [...read] };

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { incrementalInThread } from '../../src/build/incremental/in-thread.ts';
 import { contentsInThread } from '../../src/checks/sample.ts';
 import type { Chroot } from '../../src/chroot/chroot.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -20,7 +21,15 @@ beforeEach(async () => {
   server = await RealServer.prepare();
   onTestFinished(() => server.stop());
   told = new Remembered();
-  site = { config: load(), log: told.log, tree: treeInThread, contents: contentsInThread, now: Date.now };
+  site = {
+    config: load(),
+    log: told.log,
+    tree: treeInThread,
+    contents: contentsInThread,
+    incremental: incrementalInThread,
+    notify: () => {},
+    now: Date.now,
+  };
   chroot = { name: 'amd64', path: server.at('opt/ltsp/amd64') };
   server.write('opt/ltsp/images/amd64.img', 'the image '.repeat(50_000));
 });

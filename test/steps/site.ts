@@ -1,9 +1,11 @@
 import { onTestFinished } from 'vitest';
+import { incrementalInThread } from '../../src/build/incremental/in-thread.ts';
 import { contentsInThread } from '../../src/checks/sample.ts';
 import type { Chroot } from '../../src/chroot/chroot.ts';
 import { configOf } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Log } from '../../src/report/log.ts';
+import type { Notice } from '../../src/report/notices/notice.ts';
 import type { RebuildJob, Site } from '../../src/steps/site.ts';
 import { newId } from '../../src/store/records.ts';
 import { treeInThread } from '../../src/tree/in-thread.ts';
@@ -14,6 +16,8 @@ import { Server } from '../end-to-end/server.ts';
 /** A log that remembers. */
 export class Remembered {
   readonly events: { event: string; message: string }[] = [];
+  /** What was to be told to people, said before or not. */
+  readonly notices: Notice[] = [];
   #wake: (() => void)[] = [];
   readonly log: Log;
 
@@ -48,7 +52,16 @@ export function makeSite(toml = '', tree: Tree = treeInThread): TestSite {
   server.configure(toml);
   const told = new Remembered();
   const config = loadConfig({ root: server.root, checkCron });
-  const site: Site = { config, log: told.log, tree, contents: contentsInThread, now: Date.now };
+  const notify: Site['notify'] = (notice) => void told.notices.push(notice);
+  const site: Site = {
+    config,
+    log: told.log,
+    tree,
+    contents: contentsInThread,
+    incremental: incrementalInThread,
+    notify,
+    now: Date.now,
+  };
   const makeChroot = async (name: string): Promise<Chroot> => {
     const chroot = { name, path: server.makeSmallChroot(name) };
     await pastNow();
@@ -80,6 +93,7 @@ export function makeJob(site: Site, chroot: Chroot, more: Partial<RebuildJob> = 
     packageLock: null,
     view: null,
     candidate: null,
+    engine: { kind: 'any' },
     written: [],
     liveBefore: { kind: 'no export' },
     notes: [],

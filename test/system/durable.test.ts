@@ -33,7 +33,7 @@ describe('linkOver', () => {
     fs.writeFileSync(at('a'), 'a');
     fs.writeFileSync(at('b'), 'b');
     fs.linkSync(at('a'), at('live'));
-    linkOver(at('b'), at('live'));
+    linkOver(at('b'), at('live'), 'image');
     expect(sameFile(at('b'), at('live'))).toBe(true);
     expect(fs.readFileSync(at('a'), 'utf8')).toBe('a');
     expect(fs.readdirSync(directory).sort()).toEqual(['a', 'b', 'live']);
@@ -42,14 +42,14 @@ describe('linkOver', () => {
   it('does nothing for two names of one file, where rename(2) would leave a third', () => {
     fs.writeFileSync(at('a'), 'a');
     fs.linkSync(at('a'), at('live'));
-    linkOver(at('a'), at('live'));
+    linkOver(at('a'), at('live'), 'image');
     expect(fs.readdirSync(directory).sort()).toEqual(['a', 'live']);
   });
 
   it('leaves nothing beside when the rename fails', () => {
     fs.writeFileSync(at('a'), 'a');
     fs.mkdirSync(at('live'));
-    expect(() => linkOver(at('a'), at('live'))).toThrow();
+    expect(() => linkOver(at('a'), at('live'), 'image')).toThrow();
     expect(fs.readdirSync(directory).sort()).toEqual(['a', 'live']);
   });
 });

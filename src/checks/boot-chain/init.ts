@@ -20,11 +20,9 @@ export function initProblem(root: string): string | null {
   if (fd === null) return `${INIT} is missing`;
   try {
     const interpreter = scriptInterpreter(fd);
-    if (interpreter !== null) {
-      return isFileInside(root, interpreter) ? null : `${INIT} is a script for ${interpreter}, which is missing`;
-    }
+    if (interpreter !== null) return interpreterProblem(root, interpreter);
     const needs = readElfNeeds(fd);
-    return needs === null ? `${INIT} is neither a program nor a script` : missingOf(root, needs);
+    return needs === null ? `${INIT} is neither a program nor a script` : missingOf(root, INIT, needs);
   } finally {
     fs.closeSync(fd);
   }
@@ -46,8 +44,21 @@ function scriptInterpreter(fd: number): string | null {
   return /^#![ \t]*(\S+)/.exec(text)?.[1] ?? null;
 }
 
-function missingOf(root: string, { interpreter, libraries, libraryDirs }: ElfNeeds): string | null {
-  if (interpreter !== null && !isFull(root, interpreter)) return `${INIT} needs ${interpreter}, which is missing`;
+/** A script's interpreter has to start as well; what is no program is not judged. */
+function interpreterProblem(root: string, interpreter: string): string | null {
+  const script = `${INIT} is a script for ${interpreter}`;
+  const fd = isFileInside(root, interpreter) ? openInside(root, interpreter, fs.constants.O_RDONLY) : null;
+  if (fd === null) return `${script}, which is missing`;
+  try {
+    const needs = readElfNeeds(fd);
+    return needs === null ? null : missingOf(root, `${script}, which`, needs);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function missingOf(root: string, who: string, { interpreter, libraries, libraryDirs }: ElfNeeds): string | null {
+  if (interpreter !== null && !isFull(root, interpreter)) return `${who} needs ${interpreter}, which is missing`;
   // $ORIGIN and the like: what they lead to is the loader's to know
   if (libraryDirs.some((directory) => directory.includes('$'))) return null;
   const directories = [...libraryDirs.filter((one) => one.startsWith('/')), ...libraryDirsOf(root)];
@@ -55,7 +66,7 @@ function missingOf(root: string, { interpreter, libraries, libraryDirs }: ElfNee
     const places = name.includes('/') ? [name] : directories.map((directory) => `${directory}/${name}`);
     return !places.some((place) => isFull(root, place));
   });
-  return missing === undefined ? null : `${INIT} needs the library ${missing}, which is missing`;
+  return missing === undefined ? null : `${who} needs the library ${missing}, which is missing`;
 }
 
 /** Where loaders look, with Debian's directories by architecture. */

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { hasCode } from '../../errors.ts';
 import { openInRoot } from '../../system/posix.ts';
 import type { Entry } from '../../tree/entry.ts';
+import { sameAttributes } from './attributes.ts';
 
 export type Pair = {
   /** Descriptors of the source's and the mounted image's root directories. */
@@ -23,7 +24,7 @@ export type PairResult = { bytes: number } & (
   | { kind: 'unreadable'; error: unknown }
 );
 
-/** Compares one regular file of an image with the same file of the source. */
+/** Compares one regular file of an image, its bytes and extended attributes, with the same file of the source. */
 export function comparePair({ source, image, entry, deadline }: Pair): PairResult {
   const mine = openFile(source, entry.path);
   if (mine.kind === 'failed') {
@@ -34,7 +35,8 @@ export function comparePair({ source, image, entry, deadline }: Pair): PairResul
   }
   try {
     if (!isAsWalked(mine.fd, entry)) return { kind: 'untold', bytes: 0, what: 'was changed' };
-    const result = compareWith(mine.fd, image, entry, deadline);
+    const content = compareWith(mine.fd, image, entry, deadline);
+    const result = content.kind === 'same' ? compareAttributes({ source, image, entry }, content.bytes) : content;
     // it may have changed while it was read
     return result.kind === 'same' || result.kind === 'part' || isAsWalked(mine.fd, entry)
       ? result
@@ -60,6 +62,15 @@ function compareWith(mine: number, image: number, entry: Entry, deadline: number
     return compareBytes(mine, its.fd, entry.size, deadline);
   } finally {
     fs.closeSync(its.fd);
+  }
+}
+
+function compareAttributes({ source, image, entry }: Omit<Pair, 'deadline'>, bytes: number): PairResult {
+  try {
+    if (sameAttributes(source, image, entry.path)) return { kind: 'same', bytes };
+    return { kind: 'different', bytes, what: "has other extended attributes than the chroot's" };
+  } catch (error) {
+    return { kind: 'different', bytes, what: `has extended attributes that ${cannotBeRead(error)}` };
   }
 }
 

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { hasCode } from '../../errors.ts';
 import { syncDirectory } from '../../system/durable.ts';
+import { fault } from '../../system/faults.ts';
 import { PASSING_NAME } from './replace.ts';
 
 /** What stands in a directory and below it; `path` is relative to it. */
@@ -50,6 +51,7 @@ export function giveLike(stats: fs.Stats, directory: string): void {
 
 /** fsync(2) of a directory and all below it. */
 export function syncTree(directory: string): void {
+  fault('boot.sync-tree');
   for (const { path: relative, stats } of entriesBelow(directory)) {
     if (stats.isDirectory()) syncDirectory(path.join(directory, relative));
   }

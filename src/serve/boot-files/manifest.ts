@@ -33,7 +33,7 @@ export function readManifest(directory: string): Manifest | null {
 }
 
 export function writeManifest(directory: string, value: Manifest): void {
-  writeDurably(path.join(directory, MANIFEST), `${JSON.stringify(value)}\n`, 0o600);
+  writeDurably(path.join(directory, MANIFEST), `${JSON.stringify(value)}\n`, 0o600, 'boot-manifest');
 }
 
 /** Relative paths of what is ours in a directory. */

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { openInside } from '../../chroot/open-inside.ts';
 import { CancelledError, UserError } from '../../errors.ts';
 import { syncDirectory } from '../../system/durable.ts';
+import { fault } from '../../system/faults.ts';
 import type { Boot } from './boot.ts';
 import { bootError } from './boot-error.ts';
 import { giveLike, removeIfEmpty, syncTree } from './directory-tree.ts';
@@ -21,6 +22,7 @@ const MEGABYTE = 1_000_000;
  */
 export async function makeNext(plan: BootPlan, boot: Boot, layout: Layout, signal?: AbortSignal): Promise<void> {
   try {
+    fault('boot.clear');
     for (const leftover of leftoversOf(plan.directory)) fs.rmSync(leftover, { recursive: true, force: true });
     for (const directory of plan.missing) if (!fs.existsSync(directory)) makeReadable(directory);
     requireRoom(path.dirname(plan.directory), layout);
@@ -33,6 +35,7 @@ export async function makeNext(plan: BootPlan, boot: Boot, layout: Layout, signa
 
 /** Removes all that the plan has beside the directory, whole or in parts, and directories above it that it made. */
 export function removeNext(plan: BootPlan): void {
+  fault('boot.next-remove');
   for (const leftover of leftoversOf(plan.directory)) {
     if (leftover.startsWith(asideOf(plan))) fs.rmSync(leftover, { recursive: true, force: true });
   }
@@ -54,6 +57,7 @@ function requireRoom(directory: string, { files }: Layout): void {
 
 async function fill(plan: BootPlan, boot: Boot, layout: Layout, signal: AbortSignal | undefined): Promise<void> {
   const next = asideOf(plan);
+  fault('boot.make');
   fs.mkdirSync(next, 0o700);
   for (const directory of layout.directories) makeReadable(path.join(next, directory));
   for (const file of layout.files) await copyOut(boot, file, path.join(next, file.path), signal);
@@ -89,6 +93,7 @@ async function copyOut(
   try {
     const stats = fs.fstatSync(fd);
     if (!stats.isFile() || stats.size !== size) throw new Error(`boot/${from} of the image has changed`);
+    fault('boot.copy');
     const target = await fs.promises.open(to, 'wx', 0o600);
     try {
       const buffer = Buffer.alloc(1024 * 1024);
@@ -101,6 +106,7 @@ async function copyOut(
       }
       await target.chmod((stats.mode & 0o755) | 0o444);
       await target.utimes(stats.atime, stats.mtime);
+      fault('boot.copy-sync');
       await target.sync();
     } finally {
       await target.close();

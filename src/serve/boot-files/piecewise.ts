@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { fault } from '../../system/faults.ts';
 import { entriesBelow, giveLike, makeLike, removeIfEmpty, statsOf, syncTree } from './directory-tree.ts';
 import { MANIFEST } from './layout.ts';
 import { removePassing, replaceByLink } from './replace.ts';
@@ -43,6 +44,7 @@ export function applyPiecewise(source: string, target: string, removable: Iterab
 /** All that `directory` has once more, in hard links, at `to`: whole or not there. */
 export function saveByLinks(directory: string, to: string): void {
   const partial = `${to}.partial`;
+  fault('boot.save');
   fs.mkdirSync(partial, 0o700);
   giveLike(fs.statSync(directory), partial);
   for (const { path: file, stats } of entriesBelow(directory)) {
@@ -50,6 +52,7 @@ export function saveByLinks(directory: string, to: string): void {
     if (!stats.isDirectory()) replaceByLink(path.join(directory, file), path.join(partial, file));
   }
   syncTree(partial);
+  fault('boot.save-rename');
   fs.renameSync(partial, to);
 }
 

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { hasCode } from '../../errors.ts';
 import { sameFile } from '../../system/durable.ts';
+import { fault } from '../../system/faults.ts';
 
 /** Matches the names that are used here for a moment; a crash may leave one. */
 export const PASSING_NAME = /^\.boot\.[0-9a-f]{12}\.tmp$/;
@@ -42,7 +43,9 @@ export function replaceByLink(existing: string, file: string): void {
 function replace(file: string, make: (temporary: string) => void): void {
   const temporary = path.join(path.dirname(file), `.boot.${randomBytes(6).toString('hex')}.tmp`);
   try {
+    fault('boot.replace-make');
     make(temporary);
+    fault('boot.replace-rename');
     fs.renameSync(temporary, file);
   } catch (error) {
     fs.rmSync(temporary, { force: true });

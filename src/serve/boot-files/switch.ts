@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { hasCode, messageOf, UserError } from '../../errors.ts';
 import { syncDirectory } from '../../system/durable.ts';
+import { fault } from '../../system/faults.ts';
 import { exchange as exchangePaths } from '../../system/posix.ts';
 import { bootError } from './boot-error.ts';
 import { removeIfEmpty, statsOf, syncTree } from './directory-tree.ts';
@@ -33,6 +34,7 @@ export type Exchange = (one: string, other: string) => void;
 export function switchBootDirectory(plan: BootPlan, layout: Layout, exchange: Exchange = exchangePaths): Switched {
   try {
     const switched = plan.before === 'absent' ? takePlace(plan, layout) : changePlaces(plan, layout, exchange);
+    fault('boot.top-links');
     makeTopLinks(plan.topLinks);
     return switched;
   } catch (error) {
@@ -68,7 +70,9 @@ export function removeFormer(plan: BootPlan): void {
     if (!fs.existsSync(former)) continue;
     // never half of it under a name that an undo looks for
     const gone = `${former}.gone`;
+    fault('boot.former-rename');
     fs.renameSync(former, gone);
+    fault('boot.former-remove');
     fs.rmSync(gone, { recursive: true, force: true });
   }
 }
@@ -78,6 +82,7 @@ function removeGoing(plan: BootPlan): void {
   const { directory } = plan;
   const manifest = readManifest(directory);
   if (manifest?.id !== plan.id) return;
+  fault('boot.going-remove');
   removePassing(directory);
   const unchanged = unchangedSince(savedOf(plan), directory);
   removePaths(
@@ -104,6 +109,7 @@ function takePlace(plan: BootPlan, layout: Layout): Switched {
     throw new UserError(`cannot make ${plan.directory}: someone has made it meanwhile`);
   makeYieldingLinks(asideOf(plan), layout);
   syncTree(asideOf(plan));
+  fault('boot.rename');
   fs.renameSync(asideOf(plan), plan.directory);
   syncAbove(plan);
   return { how: 'rename', dropped: [] };
@@ -113,6 +119,7 @@ function takePlace(plan: BootPlan, layout: Layout): Switched {
 function undoTakePlace(plan: BootPlan): void {
   const { directory } = plan;
   if (isSwitched(plan)) {
+    fault('boot.undo-remove');
     for (const file of [...oursIn(directory)].sort().reverse()) removeOurs(path.join(directory, file));
     fs.rmSync(path.join(directory, MANIFEST), { force: true });
   }
@@ -131,10 +138,12 @@ function changePlaces(plan: BootPlan, layout: Layout, exchange: Exchange): Switc
   // of a switch whose `removeFormer` never came
   const left = readManifest(directory)?.going ?? [];
   const rules = { ours: new Set([...oursIn(directory), ...left]), taken: oursIn(aside), modules: layout.modules };
+  fault('boot.carry');
   const { inodes, dropped } = carryOwnFiles(directory, aside, rules);
   makeYieldingLinks(aside, layout);
   syncTree(aside);
   try {
+    fault('boot.exchange');
     exchange(aside, directory);
   } catch (error) {
     if (!cannotExchange(error)) throw error;
@@ -142,6 +151,7 @@ function changePlaces(plan: BootPlan, layout: Layout, exchange: Exchange): Switc
     return { how: 'piecewise', dropped };
   }
   syncAbove(plan);
+  fault('boot.carry-again');
   // an editor may have put a new file in the place of the old one between the two steps above
   carryOwnFiles(aside, directory, { ...rules, known: inodes });
   syncTree(directory);
@@ -153,6 +163,7 @@ function undoExchange(plan: BootPlan, exchange: Exchange): void {
   const former = asideOf(plan);
   if (!fs.existsSync(former)) throw new UserError(`cannot bring back ${directory}: ${former} is gone`);
   const lost = saveOwnFiles(directory, former);
+  fault('boot.undo-exchange');
   exchange(former, directory);
   syncAbove(plan);
   if (lost === null) return;
@@ -181,6 +192,7 @@ function takeOverPiecewise(plan: BootPlan): void {
   if (manifest === null) throw new Error(`internal error: ${aside} has no manifest`);
   // it comes last, so that the directory says what is going from when it counts as switched
   writeManifest(aside, { ...manifest, going: onlyIn(saved, aside) });
+  fault('boot.piecewise');
   applyPiecewise(aside, plan.directory, []);
   fs.rmSync(aside, { recursive: true, force: true });
 }
@@ -193,7 +205,9 @@ function undoPiecewise(plan: BootPlan): void {
   const ours = new Set([...oursIn(directory), ...(fs.existsSync(aside) ? oursIn(aside) : [])]);
   const carry = { ours: new Set([...ours, ...unchangedSince(saved, directory)]), taken: oursIn(saved), modules: null };
   carryOwnFiles(directory, saved, carry);
+  fault('boot.undo-piecewise');
   applyPiecewise(saved, directory, ours);
+  fault('boot.undo-rename');
   fs.renameSync(saved, `${saved}.gone`);
   fs.rmSync(`${saved}.gone`, { recursive: true, force: true });
 }
@@ -204,6 +218,7 @@ function cannotExchange(error: unknown): boolean {
 }
 
 function syncAbove({ directory }: BootPlan): void {
+  fault('boot.sync-above');
   const above = path.dirname(directory);
   if (fs.existsSync(above)) syncDirectory(above);
 }

@@ -55,6 +55,15 @@ describe('cannot run', () => {
       /^sbin\/init is a script for \/bin\/sh, which is/,
     ],
     [
+      'that is a script whose shell has lost a library',
+      () => {
+        put('#!/usr/lib/systemd/systemd\n');
+        const libc = NEEDED.find((file) => path.basename(file) === 'libc.so.6') ?? '';
+        fs.rmSync(path.join(root, libc));
+      },
+      /^sbin\/init is a script for \/usr\/lib\/systemd\/systemd, which needs the library libc\.so\.6, which is missing$/,
+    ],
+    [
       'that is a directory',
       () => {
         fs.rmSync(init);

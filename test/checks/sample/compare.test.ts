@@ -66,6 +66,19 @@ describe('comparing all contents', () => {
     expect(compare()).toEqual({ files: 4, bytes: 2_500_010, differences: [], untold: 0, changed: [] });
   });
 
+  it('finds other extended attributes than the file has in the source', () => {
+    for (const file of ['etc/passwd', 'etc/group', 'big']) {
+      execFileSync('setfattr', ['-n', 'user.origin', '-v', 'mirror', inSource(file)]);
+    }
+    build();
+    execFileSync('setfattr', ['-n', 'user.origin', '-v', 'another', inImage('etc/passwd')]);
+    execFileSync('setfattr', ['-x', 'user.origin', inImage('etc/group')]);
+    expect(messages()).toEqual([
+      "etc/group has other extended attributes than the chroot's",
+      "etc/passwd has other extended attributes than the chroot's",
+    ]);
+  });
+
   it.each([0, 1_048_575, 1_048_576, 2_499_999])('finds a flipped bit at byte %i, and names the file', (position) => {
     build();
     spoil(inImage('big'), position);
