@@ -36,7 +36,9 @@ export function readPackages(chroot: Chroot): PackageState {
   }
   const packages = new Map<string, string>();
   const unfinished: string[] = [];
+  const known = new Set<string>();
   for (const { name, version, state } of paragraphs(status.data)) {
+    known.add(name.replace(/:.*/, ''));
     if (state === 'not-installed' || state === 'config-files') continue;
     if (version !== '') packages.set(name, version);
     if (UNFINISHED.has(state)) unfinished.push(`${name.replace(/:.*/, '')} is ${state}`);
@@ -44,7 +46,19 @@ export function readPackages(chroot: Chroot): PackageState {
   // dpkg writes here while it works, and folds it into status at its end; names of digits alone are complete files
   const updates = namesInside(chroot.path, 'var/lib/dpkg/updates').filter((name) => /^\d+$/.test(name));
   if (updates.length > 0 && unfinished.length === 0) unfinished.push('dpkg has not finished its work (updates/)');
+  if (updates.length === 0) unfinished.push(...lostPackages(chroot, known));
   return { dpkg: 'present', packages: Object.fromEntries(packages), unfinished };
+}
+
+/** What a crash or a full disk leaves of status may be empty, or end early: dpkg then has files of packages it knows not. */
+function lostPackages({ path }: Chroot, known: ReadonlySet<string>): string[] {
+  const listed = namesInside(path, 'var/lib/dpkg/info').flatMap(
+    (name) => /^([^:]+)(?::.*)?\.list$/.exec(name)?.[1] ?? [],
+  );
+  const [first, ...more] = listed.filter((name) => !known.has(name));
+  if (first === undefined) return [];
+  const others = more.length === 0 ? '' : ` and ${more.length} more`;
+  return [`var/lib/dpkg/status lacks ${first}${others}, as if it was cut off (the state before is in status-old)`];
 }
 
 type Paragraph = { name: string; version: string; state: string };

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { UserError } from '../errors.ts';
 
 /** What a step needs on disk for its undo: plain JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -35,7 +36,8 @@ export type StepDefinition<Site, Job extends Site, Plan extends Json> = {
 export function defineStep<Site, Job extends Site, Plan extends Json>(
   definition: StepDefinition<Site, Job, Plan>,
 ): Step<Site, Job> {
-  const { name, plan, finish } = definition;
+  const { name, finish } = definition;
+  const plan = { parse: (value: unknown): Plan => planOf(definition, value) };
   return {
     name,
     prepare: async (job) => definition.prepare(job),
@@ -43,4 +45,14 @@ export function defineStep<Site, Job extends Site, Plan extends Json>(
     undo: async (site, value) => definition.undo(site, plan.parse(value)),
     ...(finish && { finish: async (site, value) => finish(site, plan.parse(value)) }),
   };
+}
+
+/** @throws UserError for a plan that was not written by this version, or is damaged */
+function planOf<Site, Job extends Site, Plan extends Json>(
+  { name, plan }: StepDefinition<Site, Job, Plan>,
+  value: unknown,
+): Plan {
+  const parsed = plan.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new UserError(`cannot read what the journal says of step ${name}: it is damaged, or of another version`);
 }

@@ -143,7 +143,13 @@ function componentsOf(pattern: string): string[] {
   return pattern.split('/').filter((component) => component !== '');
 }
 
+/** Bytes; no path that a program can name is longer (PATH_MAX). */
+const LONGEST = 4096;
+
 function patternProblem(pattern: string): string | null {
+  if (pattern.length > LONGEST) {
+    return `cannot use an exclude pattern of ${pattern.length} bytes: no path has more than ${LONGEST} (${pattern.slice(0, 40)}…)`;
+  }
   if (pattern.startsWith(STICKY) && componentsOf(pattern.slice(STICKY.length)).length > 1) {
     // squashfs-tools 4.5 leaves out all that the first name matches, 4.6 only what the whole path does
     return `cannot use the exclude pattern ${pattern}: mksquashfs reads more than one name behind ... differently from version to version (write one name there)`;

@@ -20,6 +20,21 @@ beforeEach(() => {
 
 afterEach(() => fs.rmSync(chroot.path, { recursive: true, force: true }));
 
+test('a status that is cut off or empty is told, by the packages whose files are listed', () => {
+  const info = path.join(chroot.path, 'var/lib/dpkg/info');
+  fs.mkdirSync(info);
+  for (const name of ['one.list', 'one.md5sums', 'two:amd64.list', 'three.list'])
+    fs.writeFileSync(path.join(info, name), '');
+  const entry = (name: string): string => `Package: ${name}\nStatus: install ok installed\nVersion: 1\n\n`;
+  fs.writeFileSync(status, entry('one') + entry('two') + entry('three'));
+  expect(readPackages(chroot).unfinished).toEqual([]);
+  fs.writeFileSync(status, entry('one'));
+  const hint = 'as if it was cut off (the state before is in status-old)';
+  expect(readPackages(chroot).unfinished).toEqual([`var/lib/dpkg/status lacks three and 1 more, ${hint}`]);
+  fs.writeFileSync(status, '');
+  expect(readPackages(chroot).unfinished).toEqual([`var/lib/dpkg/status lacks one and 2 more, ${hint}`]);
+});
+
 test('packages of a real chroot are those that its dpkg names, and one that fails to configure is told', async () => {
   const real = { name: 'amd64', path: await realChroot() };
   try {

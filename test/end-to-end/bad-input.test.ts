@@ -11,6 +11,9 @@ quiet = "200ms"
 look_every = "1h"
 [schedule]
 nightly = ""
+# mksquashfs can be made to wait or to fail here
+[build]
+engine = "mksquashfs"
 `;
 
 let server: Server;

@@ -10,6 +10,9 @@ quiet = "200ms"
 look_every = "1h"
 [schedule]
 nightly = ""
+# mksquashfs can be made to wait or to fail here
+[build]
+engine = "mksquashfs"
 `;
 
 let server: Server;
@@ -243,7 +246,7 @@ describe('the config', () => {
     expect(server.status().config).toMatchObject({ ok: false, error: expect.stringContaining('compresion') });
 
     const from = daemon.events.length;
-    server.configure(`${QUICK}[build]\nexclude = ["etc/passwd"]\n[check]\nrequired = []\n`);
+    server.configure(`${QUICK}exclude = ["etc/passwd"]\n[check]\nrequired = []\n`);
     await daemon.next('config.loaded', from);
     await daemon.next('image.published', from);
     expect(listImage(image)).not.toContain('/etc/passwd');

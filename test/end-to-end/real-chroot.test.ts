@@ -57,6 +57,8 @@ it('apt installs a package: one new image with the package in it, and .old is th
   expect(digest(`${image}.old`)).toBe(former);
   const record = JSON.parse(fs.readFileSync(recordOf(id), 'utf8'));
   expect(record.packages).toMatchObject({ 'new-game': '1.0' });
+  expect(record.builder).toBe('incremental');
+  expect(record.how).toMatch(/^built upon the former image: \d+ files kept, \d+ written \(/);
 });
 
 it('while the tree is read apt-get is refused with our pid, and while apt works the image waits for it', async () => {

@@ -220,3 +220,7 @@ function pathsOfImage(excludesFile: string): string[] {
 function pathsOf(root: string, patterns: readonly string[]): string[] {
   return walk(root, { exclude: excluderOf(patterns), ignore: excludeNothing }).map((entry) => entry.path);
 }
+
+test('refuses a pattern that is longer than any path', () => {
+  expect(() => excluderOf(['a/'.repeat(3000)])).toThrow('cannot use an exclude pattern of 6000 bytes');
+});

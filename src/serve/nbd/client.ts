@@ -28,6 +28,10 @@ const INFO_EXPORT = 0;
 /** Longer ones are nothing that an option is answered with: names have 4096 bytes at most. */
 const LONGEST_REPLY = 65_536;
 
+/** Replies to one option: a name for each export when they are listed; and milliseconds for all of them. */
+const MOST_REPLIES = 10_000;
+const OPTION_LIMIT = 60_000;
+
 /** "NBD protocol, Option reply types": errors have the highest bit set. */
 const ERRORS: Record<number, NbdTrouble> = {
   2147483650: 'refused',
@@ -145,7 +149,12 @@ export class NbdClient {
   /** Sends an option and gives its replies up to the last, NBD_REP_ACK. */
   async *#ask(code: number, data: Buffer, what: string): AsyncGenerator<{ type: number; data: Buffer }> {
     this.#socket.write(option(code, data));
-    for (;;) {
+    const end = performance.now() + OPTION_LIMIT;
+    for (let replies = 1; ; replies++) {
+      // each byte in time, and never an end of them
+      if (replies > MOST_REPLIES || performance.now() > end) {
+        throw new NbdError('protocol', `the server does not come to an end with what it says when asked to ${what}`);
+      }
       const head = await this.#bytes.take(20);
       const type = head.readUInt32BE(12);
       const length = head.readUInt32BE(16);

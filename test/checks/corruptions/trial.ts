@@ -176,7 +176,9 @@ export class Trial {
 
   #settings(check: Partial<ChrootConfig['check']>): ChrootConfig {
     const settings = configOf(this.#site.config, NAME);
-    return { ...settings, check: { ...settings.check, ...check } };
+    // by mksquashfs, whose place a stand-in can take
+    const build = { ...settings.build, engine: 'mksquashfs' } as const;
+    return { ...settings, build, check: { ...settings.check, ...check } };
   }
 
   #rebuild(more: Partial<RebuildRequest>): Promise<RebuildResult> {
