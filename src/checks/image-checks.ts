@@ -52,7 +52,10 @@ export function imageChecks(subject: ImageSubject, tools: CheckTools): Check[] {
   const { required, secrets, bootChain, content: extent } = settings;
   const bootFaultsIn = bootFaults.bind(null, path.join(config.paths.state, 'initrds'));
   const digest = recorded === null ? [] : [diskDigestCheck(file, recorded.digest)];
-  const content = made === null ? [] : [contentCheck({ image, manifestFile: made.manifestFile, tree })];
+  const nbd = nbdCheck(subject, tools);
+  // the mount over NBD is compared with the manifest, too
+  const content =
+    made === null || nbd.length > 0 ? [] : [contentCheck({ image, manifestFile: made.manifestFile, tree })];
   const bytes =
     made === null || made.source === null
       ? []
@@ -67,7 +70,7 @@ export function imageChecks(subject: ImageSubject, tools: CheckTools): Check[] {
     ...content,
     ...bytes,
     ...strict.map(ofReadableImage),
-    ...nbdCheck(subject, tools),
+    ...nbd,
     ...siteCheck(subject, tools, path.join(config.root, '/etc/ltsp/autoimage.d/check')),
     ...bootCheck(subject, tools),
   ];

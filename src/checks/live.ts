@@ -32,7 +32,9 @@ export function liveCheck({ image, live, before, strictness }: LiveCheckOptions)
   const run = async (signal: AbortSignal): Promise<Finding> => {
     const file = digestCheck(image.file, image.digest);
     if (live === null) return file.run(signal);
-    const trouble = await troubleWith(live, image, signal);
+    // what did not answer before is not waited for
+    const tries = before.kind === 'served' ? TRIES : 1;
+    const trouble = await troubleWith(live, image, tries, signal);
     if (trouble === null) return well('a new client gets the checked bytes over NBD');
     // whatever nbd-server does, the file must be right
     await file.run(signal);
@@ -47,14 +49,19 @@ export function liveCheck({ image, live, before, strictness }: LiveCheckOptions)
 }
 
 /** Null when the export gave the recorded bytes. Silence is asked again, wrong bytes are not. */
-async function troubleWith(live: LiveExport, image: RecordedImage, signal: AbortSignal): Promise<NbdError | null> {
+async function troubleWith(
+  live: LiveExport,
+  image: RecordedImage,
+  most: number,
+  signal: AbortSignal,
+): Promise<NbdError | null> {
   for (let tries = 1; ; tries++) {
     try {
       await readWhole(live.address, live.name, image, { timeout: ANSWER, signal });
       return null;
     } catch (error) {
       if (!(error instanceof NbdError) || error.trouble === 'stopped') throw error;
-      if (tries === TRIES) return error;
+      if (tries === most) return error;
       await delay(BETWEEN_TRIES, undefined, { signal });
     }
   }

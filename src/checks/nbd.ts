@@ -8,10 +8,11 @@ import { nbdServerIdentity } from './over-nbd/identity.ts';
 import { checkOverNbd, type LayerTimes } from './over-nbd.ts';
 
 /**
- * The image read the way a client does it: over an nbd-server of our own, whole by its digest, then mounted and walked.
+ * The image read the way a client does it: over an nbd-server of our own, whole by its digest, and mounted and compared
+ * with the manifest of its source; where that cannot be, the latter is done without NBD.
  * None where clients do not come by NBD, unless the site requires it.
  */
-export function nbdCheck(subject: ImageSubject, { config, settings, tree }: CheckTools): Check[] {
+export function nbdCheck(subject: ImageSubject, { config, settings, tree, image }: CheckTools): Check[] {
   const server = readNbdServer(config);
   if (settings.nbd === 'off' || (settings.nbd === 'auto' && server.kind === 'absent')) return [];
   const run = async (signal: AbortSignal): Promise<Finding> => {
@@ -36,7 +37,8 @@ export function nbdCheck(subject: ImageSubject, { config, settings, tree }: Chec
         throw new RejectedError(result.why);
       case 'skipped':
         if (settings.nbd === 'required') throw new RejectedError(`${result.why} (check.nbd = "required")`);
-        return { message: 'not looked at over NBD', warnings: [result.why] };
+        if (made !== null) await compareWithManifest(tree, await image.root(), made.manifestFile, signal);
+        return { message: 'not looked at over NBD; it mounts and has what the chroot had', warnings: [result.why] };
     }
   };
   return [{ name: 'nbd', run, limit: 'own' }];

@@ -66,7 +66,7 @@ export async function checkOverNbd(image: RecordedImage, options: OverNbdOptions
   } catch (error) {
     if (given.aborted) throw new CancelledError('the check over NBD was stopped');
     if (limit.aborted) {
-      const why = `${DOING[layers.last]} within ${options.timeout / 1000} s (check.timeout)`;
+      const why = `${DOING[layers.unfinished]} within ${options.timeout / 1000} s (check.timeout)`;
       return { kind: 'failed', why, took: layers.took };
     }
     if (error instanceof CannotCheckError) return { kind: 'skipped', why: messageOf(error), took: layers.took };
@@ -89,12 +89,19 @@ async function inLayers(
     // short of the whole limit, so that silence is told from slowness
     const answer = Math.min(LONGEST_ANSWER, timeout / 2);
     const address = { host: LOOPBACK, port: server.port };
-    await layers.run('read', () =>
+    const reading = layers.run('read', () =>
       orTrouble({ file: image.file, servedAs }, identity, signal, () =>
         readWhole(address, server.exportName, image, { timeout: answer, signal }),
       ),
     );
-    await layers.run('mount', () => lookAtMount(server, options, signal));
+    const stop = new AbortController();
+    reading.catch(() => stop.abort());
+    const either = AbortSignal.any([signal, stop.signal]);
+    const mounting = layers.run('mount', () => lookAtMount(server, options, either));
+    // beside each other; of two failures what the read found is the cause
+    for (const outcome of await Promise.allSettled([reading, mounting])) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
   } finally {
     await server.close();
   }
@@ -135,13 +142,21 @@ async function lookAtMount(server: PrivateServer, options: OverNbdOptions, signa
 /** Takes the time of each layer, also of one that fails. */
 class Layers {
   readonly took: LayerTimes = {};
-  last: OverNbdLayer = 'serve';
+  readonly #begun: OverNbdLayer[] = [];
+  readonly #passed = new Set<OverNbdLayer>();
+
+  /** The first of those that have not passed. */
+  get unfinished(): OverNbdLayer {
+    return this.#begun.find((layer) => !this.#passed.has(layer)) ?? 'serve';
+  }
 
   async run<T>(layer: OverNbdLayer, work: () => Promise<T>): Promise<T> {
-    this.last = layer;
+    this.#begun.push(layer);
     const started = performance.now();
     try {
-      return await work();
+      const result = await work();
+      this.#passed.add(layer);
+      return result;
     } finally {
       this.took[layer] = Math.round(performance.now() - started);
     }

