@@ -11,7 +11,7 @@ import { createLog, type LogEvent } from '../report/log.ts';
 import { printable } from '../report/printable.ts';
 import type { Site } from '../steps/site.ts';
 import { systemClock } from '../system/clock.ts';
-import { treeInProcess } from '../tree/in-process.ts';
+import { treeInThread } from '../tree/in-thread.ts';
 import { version } from '../version.ts';
 import type { Connection } from './connect.ts';
 
@@ -24,7 +24,7 @@ export async function workHere(config: Config, purpose: 'look' | 'change'): Prom
   const site: Site = {
     config,
     log,
-    tree: treeInProcess(besideProgram('tree-walker.js')),
+    tree: treeInThread,
     contents: contentsInProcesses(besideProgram('content-comparer.js')),
     incremental: incrementalInThread,
     // who typed the command sees what comes of it
@@ -69,7 +69,7 @@ function say(event: LogEvent, _fields: unknown, message: string): void {
   if (BESIDE.includes(event)) process.stderr.write(`${printable(message)}\n`);
 }
 
-/** Another of the bundled programs: what takes a while works beside this one, which has more to do. */
+/** Another of the bundled programs: reading files for a second works beside this one, which has more to do. */
 function besideProgram(file: string): string {
   return path.join(path.dirname(fs.realpathSync(process.argv[1] ?? '')), file);
 }
