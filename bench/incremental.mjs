@@ -171,6 +171,7 @@ function incremental({ writer }, tree, former) {
     verify: { kind: 'sample', budget: 50, seed: 1 },
     deadLimit: 1000,
     time: 1_700_000_000,
+    nice: false,
   };
   const memory = path.join(directory, 'memory');
   const options = { input: JSON.stringify(request), encoding: /** @type {const} */ ('utf8'), maxBuffer: 1e8 };

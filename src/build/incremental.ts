@@ -43,6 +43,8 @@ export type IncrementalRequest = {
   deadLimit: number;
   /** When the image is made, in seconds since the epoch. */
   time: number;
+  /** A process of its own gives way to everything else. */
+  nice: boolean;
 };
 
 export type IncrementalStats = {

@@ -1,8 +1,5 @@
-import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { openInside } from '../chroot/open-inside.ts';
-import { CancelledError, RejectedError } from '../errors.ts';
+import { RejectedError } from '../errors.ts';
 import { readBoot } from '../serve/boot-files/boot.ts';
 import { planBootDirectory } from '../serve/boot-files/layout.ts';
 import { readNbdServer } from '../serve/nbd/server.ts';
@@ -43,32 +40,14 @@ async function inVm(
   if (kernel === undefined || initrd === undefined) {
     return { kind: 'skipped', why: 'the image is not booted: it has no kernel with an initrd' };
   }
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'ltsp-autoimage-boot-'));
+  // regular files below real directories of a mount that nobody can write to: no link leads elsewhere
+  const paths = { kernel: path.join(root, 'boot', kernel), initrd: path.join(root, 'boot', initrd) };
+  const identity = nbdServerIdentity(readNbdServer(config));
+  const server = await startPrivateServer({ file, servedAs, identity, mountPoint, signal });
   try {
-    const copies = { kernel: copied(root, kernel, directory, signal), initrd: copied(root, initrd, directory, signal) };
-    const identity = nbdServerIdentity(readNbdServer(config));
-    const server = await startPrivateServer({ file, servedAs, identity, mountPoint, signal });
-    try {
-      const nbdUri = `nbd://${LOOPBACK}:${server.port}/${server.exportName}`;
-      return await bootInVm({ ...copies, nbdUri, timeout: settings.timeout }, signal);
-    } finally {
-      await server.close();
-    }
+    const nbdUri = `nbd://${LOOPBACK}:${server.port}/${server.exportName}`;
+    return await bootInVm({ ...paths, nbdUri, timeout: settings.timeout }, signal);
   } finally {
-    fs.rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-/** The virtual machine's program opens them by name, which a link in the image must not lead elsewhere. */
-function copied(root: string, file: string, directory: string, signal: AbortSignal): string {
-  const fd = openInside(root, path.join('boot', file), fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
-  if (fd === null) throw new RejectedError(`boot/${file} cannot be read`);
-  try {
-    if (signal.aborted) throw new CancelledError('the boot check was stopped');
-    const copy = path.join(directory, path.basename(file));
-    fs.writeFileSync(copy, fs.readFileSync(fd), { mode: 0o600 });
-    return copy;
-  } finally {
-    fs.closeSync(fd);
+    await server.close();
   }
 }

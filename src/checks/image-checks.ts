@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { ChrootConfig, Config } from '../config/config.ts';
+import { initrdDirectory } from '../store/layout.ts';
 import type { Tree } from '../tree/look.ts';
 import { bootCheck } from './boot.ts';
 import { bootFaults } from './boot-faults.ts';
@@ -50,7 +51,7 @@ export function imageChecks(subject: ImageSubject, tools: CheckTools): Check[] {
   const { file, recorded, made } = subject;
   const { settings, tree, contents, image, config } = tools;
   const { required, secrets, bootChain, content: extent } = settings;
-  const bootFaultsIn = bootFaults.bind(null, path.join(config.paths.state, 'initrds'));
+  const bootFaultsIn = bootFaults.bind(null, initrdDirectory(config.paths));
   const digest = recorded === null ? [] : [diskDigestCheck(file, recorded.digest)];
   const nbd = nbdCheck(subject, tools);
   // the mount over NBD is compared with the manifest, too

@@ -57,7 +57,9 @@ function subjectOf(paths: StorePaths, what: string): ImageSubject {
   if (fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true) {
     return unknown(file, path.parse(file).name, mountPoint);
   }
-  throw new UsageError(`cannot verify ${what}: there is neither an image of that name nor such a file`);
+  throw new UsageError(
+    `cannot verify ${what}: there is neither an image of that name nor such a file (ltsp-autoimage status names those there are)`,
+  );
 }
 
 /** The chroot may have moved on, so that its files say nothing about the image; the manifest does. */

@@ -17,7 +17,7 @@ export async function watch(
   const log = await createLog({ destination: process.stdout.isTTY ? 'terminal' : 'json' });
   const tree = treeInProcess(programs.walker);
   const contents = contentsInProcesses(programs.comparer);
-  const incremental = incrementalInProcess(programs.writer, { nice: true });
+  const incremental = incrementalInProcess(programs.writer);
   // Before the start: a signal that comes during it must not end the process where it stands.
   const stopAsked = new Promise<void>((resolve) => {
     process.on('SIGTERM', () => resolve()).on('SIGINT', () => resolve());

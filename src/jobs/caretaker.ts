@@ -411,14 +411,17 @@ export class Caretaker {
 const SKIPPED = { current: 'unchanged', quarantined: 'rejected', held: 'skipped' } as const;
 
 type Skip = Extract<Decision, { kind: 'skip' }>;
-/** At night there is time to get rid of what many small changes have left unused; who asks for the same image once more wants it new. */
+type Later = Extract<When, { kind: 'later' }>;
+
+/**
+ * At night there is time to get rid of what many small changes have left unused, and who asks for the same image once more
+ * wants it new.
+ */
 function engineFor(causes: readonly Cause[], twin: 'twin' | 'new'): Engine {
   if (twin === 'twin') return { kind: 'full', why: 'the same image was asked for once more' };
   if (causes.some(({ kind }) => kind === 'schedule')) return { kind: 'full', why: 'the nightly run' };
   return { kind: 'any' };
 }
-
-type Later = Extract<When, { kind: 'later' }>;
 
 function resultOfError(error: unknown): Extract<RebuildResult, { kind: 'cancelled' | 'busy' | 'failed' }> {
   const message = messageOf(error);

@@ -53,7 +53,7 @@ export class LiveWatch {
       const now = this.#waiting === 'whole' ? 'whole' : 'sample';
       this.#waiting = 'nothing';
       try {
-        if (this.#stop.signal.aborted) return;
+        if (this.#stop.signal.aborted || this.#isOff()) return;
         if (await this.#lookAtImage(now)) await this.#lookAtExport();
       } catch (error) {
         if (error instanceof CancelledError || this.#stop.signal.aborted) return;
@@ -67,6 +67,10 @@ export class LiveWatch {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+  }
+
+  #isOff(): boolean {
+    return configOf(this.#parts.site().config, this.#name).check.live === 'off';
   }
 
   /** @returns whether there is a sound image */
@@ -101,7 +105,6 @@ export class LiveWatch {
     const site = this.#parts.site();
     const { log, config } = site;
     const name = this.#name;
-    if (configOf(config, name).check.live === 'off') return;
     const { signal } = this.#stop;
     const look = await lookAtLive(config, imageFile(config.paths, name), { timeout: ANSWER, signal });
     const before = this.#export;

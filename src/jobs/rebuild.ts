@@ -108,7 +108,10 @@ export async function carryOut(site: Site, job: RebuildJob, course: Course): Pro
     await runJob({ steps, job, site, journal, signal, log });
     return await done(job, Math.round(performance.now() - started));
   } catch (error) {
-    if (error instanceof RejectedError && isBuiltUpon(job)) return await againInFull(site, job, course, error);
+    // what could not be taken back is in the way of another try
+    const isUndone = undoErrorsOf(error).length === 0;
+    if (error instanceof RejectedError && isUndone && isBuiltUpon(job))
+      return await againInFull(site, job, course, error);
     return await notPublished(site, job, error);
   } finally {
     releasePackages(job);

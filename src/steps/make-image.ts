@@ -97,6 +97,7 @@ async function fromFormer(
         verify: isDue ? { kind: 'all' } : { kind: 'sample', budget: SAMPLE, seed },
         deadLimit,
         time: Math.floor(job.now() / 1000),
+        nice: settings.build.nice,
       },
       stop,
     );

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { configOf } from '../config/config.ts';
+import { messageOf, UserError } from '../errors.ts';
 import { type Boot, readBoot } from '../serve/boot-files/boot.ts';
 import { detectLayout } from '../serve/boot-files/detect.ts';
 import { type Layout, type LayoutKind, planBootDirectory } from '../serve/boot-files/layout.ts';
@@ -88,7 +89,9 @@ export function undoUnit(site: Site, { name, before, boot }: UnitPlan): void {
       errors.push(error);
     }
   }
-  if (errors.length > 0) throw errors[0];
+  const [first, ...more] = errors;
+  if (more.length > 0) throw new UserError(errors.map(messageOf).join('; '), { cause: first });
+  if (first !== undefined) throw first;
 }
 
 /** Nothing of it is to be undone any more: the former boot files go. */

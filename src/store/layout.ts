@@ -81,6 +81,11 @@ export function journalDirectory({ state }: StorePaths): string {
   return path.join(state, 'journal');
 }
 
+/** What was found in initrds before. */
+export function initrdDirectory({ state }: StorePaths): string {
+  return path.join(state, 'initrds');
+}
+
 /** Names and ids also come from commands: none may lead to another directory. */
 function component(text: string): string {
   if (text === '' || text === '.' || text === '..' || /[/\0]/.test(text)) {

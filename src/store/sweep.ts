@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { hasCode } from '../errors.ts';
 import { removeDurably, TEMPORARY_NAME } from '../system/durable.ts';
-import { generationDirectory, historyDirectory, journalDirectory, type StorePaths } from './layout.ts';
+import { generationDirectory, historyDirectory, initrdDirectory, journalDirectory, type StorePaths } from './layout.ts';
 
 /**
  * Removes what a crash left of our own: temporary names, and files of generations that have no image. Only while nobody
@@ -12,7 +12,13 @@ import { generationDirectory, historyDirectory, journalDirectory, type StorePath
 export function sweep(paths: StorePaths): string[] {
   const names = list(path.join(paths.images, '.generations'));
   const directories = names.map((name) => generationDirectory(paths, name));
-  const state = [paths.state, path.join(paths.state, 'chroots'), historyDirectory(paths), journalDirectory(paths)];
+  const state = [
+    paths.state,
+    path.join(paths.state, 'chroots'),
+    historyDirectory(paths),
+    journalDirectory(paths),
+    initrdDirectory(paths),
+  ];
   const temporary = [paths.images, ...directories, ...state].flatMap((directory) =>
     list(directory)
       .filter((name) => TEMPORARY_NAME.test(name))

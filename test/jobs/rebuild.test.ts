@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -107,6 +108,45 @@ describe('a rebuild', () => {
     const settings = configOf(made.site.config, 'amd64');
     await publish({ settings: { ...settings, check: { ...settings.check, required: [] } } });
     expect(readChrootState(made.site.config.paths, 'amd64')).toMatchObject({ quarantine: [], hold: null });
+  });
+});
+
+describe('an image that is built upon the former one', () => {
+  it('is what a changed file costs, and the record says what was taken over', async () => {
+    const first = await publish();
+    expect(readRecord(made.site.config.paths, 'amd64', first)).toMatchObject({
+      builder: 'mksquashfs',
+      how: 'built in full: there is no former image',
+    });
+    await write('etc/motd', 'second\n');
+    const second = await publish();
+    expect(readRecord(made.site.config.paths, 'amd64', second)).toMatchObject({ builder: 'incremental' });
+  });
+
+  it('and is rejected is built again in full, before anything is held against its inputs', async () => {
+    await publish();
+    await write('etc/motd', 'second\n');
+    // an image of something else, as a fault of the builder would make it
+    const other = path.join(made.server.root, 'other');
+    fs.mkdirSync(other);
+    const incremental: typeof made.site.incremental = async (wanted, signal) => {
+      const result = await made.site.incremental(wanted, signal);
+      execFileSync('mksquashfs', [other, wanted.target, '-noappend', '-quiet', '-no-progress']);
+      return result;
+    };
+    const from = made.told.events.length;
+    const result = await rebuild({ ...made.site, incremental }, request());
+    expect(result).toMatchObject({ kind: 'published' });
+    const { paths } = made.site.config;
+    const id = result.kind === 'published' ? result.id : '';
+    const record = readRecord(paths, 'amd64', id);
+    expect(record?.builder).toBe('mksquashfs');
+    expect(record?.how).toMatch(
+      /^built in full: the image that was built upon the former one was rejected: .*is missing/,
+    );
+    expect(await made.told.next('build.again', from)).toContain('amd64: building in full, since the image');
+    expect(readChrootState(paths, 'amd64').quarantine).toEqual([]);
+    expect(leftOver()).toEqual([]);
   });
 });
 

@@ -6,8 +6,6 @@ import { run } from '../../system/processes.ts';
 import type { ImageWriter, IncrementalRequest, IncrementalResult } from '../incremental.ts';
 
 export type InProcessOptions = {
-  /** Gives way to everything else. */
-  nice?: boolean;
   /** Megabytes of JavaScript's memory; a tree of a million entries needs about 1000. */
   heapLimit?: number;
 };
@@ -56,14 +54,14 @@ type Reply = z.infer<typeof replyShape>;
 async function replyTo(
   writer: string,
   request: IncrementalRequest,
-  { nice = false, heapLimit = 2048 }: InProcessOptions,
+  { heapLimit = 2048 }: InProcessOptions,
   signal: AbortSignal | undefined,
 ): Promise<Reply> {
   try {
     const { stdout } = await run(process.execPath, [`--max-old-space-size=${heapLimit}`, writer], {
       input: JSON.stringify(request),
       signal,
-      nice,
+      nice: request.nice,
       // compressors work in these threads, and the copy takes one
       env: { UV_THREADPOOL_SIZE: String(Math.max(os.availableParallelism() + 2, 4)) },
     });

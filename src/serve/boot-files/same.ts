@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { openInside } from '../../chroot/open-inside.ts';
+import { CancelledError } from '../../errors.ts';
 import type { Boot } from './boot.ts';
 import { statsOf } from './directory-tree.ts';
 import type { BootLink, Layout } from './layout.ts';
@@ -12,7 +13,7 @@ const CHUNK = 1024 * 1024;
 /**
  * Whether a TFTP boot directory has already what an image would give it, byte for byte: most changes of a chroot leave
  * its kernels alone, and then there is nothing to switch.
- * @throws an error with `code` when a file cannot be read; CancelledError's cause is the caller's: `signal` ends it
+ * @throws CancelledError when `signal` ends it; an error with `code` when a file cannot be read
  */
 export async function hasBootFiles(
   directory: string,
@@ -27,11 +28,11 @@ export async function hasBootFiles(
   // a crash kept what the last switch replaced from going
   if (going.length > 0) return false;
   if (!isDeepStrictEqual({ layout: kind, paths: present.sort(), yielding: sorted(yielding) }, wanted)) return false;
-  const all = (path_: string): string => path.join(directory, path_);
-  if (!layout.directories.every((one) => statsOf(all(one))?.isDirectory())) return false;
-  if (!layout.links.every((link) => leadsTo(all(link.path), link.target))) return false;
+  const at = (file: string): string => path.join(directory, file);
+  if (!layout.directories.every((one) => statsOf(at(one))?.isDirectory())) return false;
+  if (!layout.links.every((link) => leadsTo(at(link.path), link.target))) return false;
   for (const file of layout.files) {
-    if (!(await isSame(boot.root, path.join('boot', file.from), all(file.path), signal))) return false;
+    if (!(await isSame(boot.root, path.join('boot', file.from), at(file.path), signal))) return false;
   }
   return true;
 }
@@ -57,7 +58,7 @@ async function isSame(root: string, inImage: string, present: string, signal: Ab
     try {
       const [one, two] = [Buffer.alloc(CHUNK), Buffer.alloc(CHUNK)];
       for (let at = 0; at < size; at += CHUNK) {
-        signal.throwIfAborted();
+        if (signal.aborted) throw new CancelledError('comparing boot files was stopped');
         const length = fs.readSync(fd, one, 0, CHUNK, at);
         const { bytesRead } = await other.read(two, 0, CHUNK, at);
         if (length !== bytesRead || one.compare(two, 0, length, 0, length) !== 0) return false;

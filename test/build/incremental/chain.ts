@@ -65,6 +65,7 @@ export function chainIn(directory: string): Chain {
         trust: 'stat',
         verify: { kind: 'all' },
         deadLimit: 1e6,
+        nice: false,
         time: 1_700_000_000,
         ...options,
       };
