@@ -12,6 +12,7 @@ import { renderVerdict } from '../report/verdict.ts';
 import type { CheckResult } from '../store/generation.ts';
 import { imageFile, manifestOf, type StorePaths } from '../store/layout.ts';
 import { readLinks } from '../store/links.ts';
+import { makeMountPoint } from '../store/mount-point.ts';
 import { readRecord } from '../store/records.ts';
 import { treeInThread } from '../tree/in-thread.ts';
 import { checkCron } from '../watch/schedule.ts';
@@ -29,7 +30,6 @@ export async function verify(
   const config = loadConfig({ root, checkCron, ...(file === undefined ? {} : { file }) });
   const subject = subjectOf(config.paths, what);
   const settings = configOf(config, subject.name).check;
-  fs.mkdirSync(subject.mountPoint, { recursive: true, mode: 0o700 });
   const stop = new AbortController();
   const end = (): void => stop.abort();
   process.on('SIGINT', end).on('SIGTERM', end);
@@ -47,7 +47,7 @@ export async function verify(
 
 /** A file of that name is meant where there is a slash in it, or no image is called so. */
 function subjectOf(paths: StorePaths, what: string): ImageSubject {
-  const mountPoint = path.join(paths.state, 'mnt');
+  const mountPoint = makeMountPoint(paths);
   if (!what.includes('/')) {
     const { current } = readLinks(paths, what);
     if (current.kind === 'generation') return generation(paths, what, current.id, mountPoint);

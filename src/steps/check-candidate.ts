@@ -1,11 +1,10 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import * as z from 'zod';
 import { runChecks } from '../checks/check.ts';
 import { type ImageSubject, imageChecks } from '../checks/image-checks.ts';
 import { mountOnce } from '../checks/mount-once.ts';
 import { RejectedError } from '../errors.ts';
 import { candidateOf as candidateFile, imageFile, manifestOf } from '../store/layout.ts';
+import { makeMountPoint } from '../store/mount-point.ts';
 import { setAside } from '../store/rejected.ts';
 import { candidateOf, note, type RebuildJob, type Site, sourceOf } from './site.ts';
 import { defineStep } from './step.ts';
@@ -20,7 +19,6 @@ export const checkCandidate = defineStep<Site, RebuildJob, null>({
     const { config, settings, signal } = job;
     const candidate = candidateOf(job);
     const subject = subjectOf(job);
-    fs.mkdirSync(subject.mountPoint, { recursive: true, mode: 0o700 });
     const image = mountOnce(subject.file, subject.mountPoint, settings.check.timeout, signal);
     try {
       const checks = imageChecks(subject, { ...job, settings: settings.check, image });
@@ -48,6 +46,6 @@ function subjectOf(job: RebuildJob): ImageSubject {
     servedAs: imageFile(paths, name),
     recorded: { digest, size },
     made: { manifestFile: manifestOf(paths, name, id), source: sourceOf(job), written: job.written },
-    mountPoint: path.join(paths.state, 'mnt'),
+    mountPoint: makeMountPoint(paths),
   };
 }

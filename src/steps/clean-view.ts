@@ -1,10 +1,9 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import * as z from 'zod';
 import { openCleanView } from '../build/clean-view.ts';
 import { cleanViewUp } from '../build/cleanup/all-cleanup.ts';
 import { cleanupOf, siteCleanupDirectory } from '../build/cleanup/wanted.ts';
 import { submountsOf } from '../build/submounts.ts';
+import { makeMountPoint } from '../store/mount-point.ts';
 import { readingFromNow } from '../tree/look.ts';
 import type { RebuildJob, Site } from './site.ts';
 import { defineStep } from './step.ts';
@@ -21,8 +20,7 @@ export const cleanView = defineStep<Site, RebuildJob, null>({
     const { config, chroot, settings, signal } = job;
     if (cleanupOf(config, settings.build, chroot) === null) return;
     job.onProgress('cleaning up a view of the chroot', null);
-    const mountPoint = path.join(config.paths.state, 'mnt');
-    fs.mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
+    const mountPoint = makeMountPoint(config.paths);
     const readSince = readingFromNow();
     const submounts = submountsOf(chroot.path);
     const view = await openCleanView({ chroot: chroot.path, submounts, mountPoint, signal });

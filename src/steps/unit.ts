@@ -1,5 +1,3 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import * as z from 'zod';
 import { configOf } from '../config/config.ts';
 import { messageOf, UserError } from '../errors.ts';
@@ -11,6 +9,7 @@ import { type BootPlace, bootPlaces } from '../serve/boot-files/place.ts';
 import { bootPlan, planSwitch } from '../serve/boot-files/plan.ts';
 import { hasBootFiles } from '../serve/boot-files/same.ts';
 import { removeFormer, switchBootDirectory, undoSwitch } from '../serve/boot-files/switch.ts';
+import { makeMountPoint } from '../store/mount-point.ts';
 import { switchTo } from '../store/switch.ts';
 import { mountImage } from '../system/mounts.ts';
 import type { Site } from './site.ts';
@@ -107,8 +106,7 @@ async function withBoot(
   use: (boot: Boot, layout: Layout) => Promise<void>,
 ): Promise<void> {
   const { layout, tftpDirs, tftpBootDir } = configOf(config, name).serve;
-  const mountPoint = path.join(config.paths.state, 'mnt');
-  fs.mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
+  const mountPoint = makeMountPoint(config.paths);
   const mounted = await mountImage(file, mountPoint, signal);
   try {
     const boot = await readBoot(mounted.root, signal);
